@@ -1,0 +1,45 @@
+-- Sessions, the overflow of large payloads, and leases, on MySQL NDB Cluster.
+--
+-- Times are Unix milliseconds by the clock of the sessiond that wrote them, if nothing else is said. Keys are
+-- SHA-256 hashes: whoever reads these tables can take over no session.
+--
+-- READ_BACKUP=1 lets every replica answer reads. A hash key without an ordered index beside it saves memory and work.
+-- One row of NDB holds at most 30,000 bytes, hence the size of payload and data; 900 bytes are left for columns to come.
+
+CREATE TABLE IF NOT EXISTS session (
+  id       BINARY(32)        NOT NULL,            -- SHA-256 of namespace, NUL, session id
+  state    TINYINT UNSIGNED  NOT NULL,            -- 1 session, 2 alias of a regenerated one, 3 tombstone
+  ver      BIGINT UNSIGNED   NOT NULL,            -- version; a tombstone keeps the version of what it buries
+  stamp    BIGINT UNSIGNED   NOT NULL,            -- random, by the write that made this version: tells whose it was
+  created  BIGINT            NOT NULL,
+  expires  BIGINT            NOT NULL,            -- session: not found from then on; alias: end of its grace; tombstone: its end
+  deadline BIGINT            NOT NULL,            -- session: absolute time-out, 0 for none; alias: end of the tombstone it becomes
+  due      INT UNSIGNED      NOT NULL,            -- Unix minutes: from then on nobody can see it and GC may take it
+  chunks   SMALLINT UNSIGNED NOT NULL,            -- rows in chunk that hold the rest of the payload
+  target   VARBINARY(32)     NOT NULL,            -- alias: id of the session it leads to
+  payload  VARBINARY(29000)  NOT NULL,            -- session: the first 29,000 bytes
+  PRIMARY KEY (id) USING HASH,
+  KEY due (due)
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
+
+-- The rest of large payloads, on the same data node as their session. A reader takes the chunks of exactly the version
+-- that it read in session; a writer replaces row and chunks in one transaction.
+CREATE TABLE IF NOT EXISTS chunk (
+  id   BINARY(32)        NOT NULL,
+  ver  BIGINT UNSIGNED   NOT NULL,
+  seq  SMALLINT UNSIGNED NOT NULL,                -- 0, 1, … session.chunks-1
+  data VARBINARY(29000)  NOT NULL,
+  PRIMARY KEY (id, ver, seq) USING HASH
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1'
+PARTITION BY KEY (id);
+
+-- The latest lease of each key. It outlives its end for a while, see due.
+CREATE TABLE IF NOT EXISTS lease (
+  id    BINARY(32)      NOT NULL,
+  token BIGINT UNSIGNED NOT NULL,                 -- fencing token, grows with every lease of this key
+  stamp BIGINT UNSIGNED NOT NULL,                 -- random, by the lock that took it
+  ends  BIGINT          NOT NULL,                 -- 0 once it was released
+  due   INT UNSIGNED    NOT NULL,                 -- Unix minutes: from then on GC may take it
+  PRIMARY KEY (id) USING HASH,
+  KEY due (due)
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
