@@ -1,0 +1,86 @@
+package embedded
+
+import (
+	"context"
+	"time"
+
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// Lock implements [sessionstore.Store].
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
+	if err := sessionstore.CheckDuration("lease", ttl); err != nil {
+		return sessionstore.Lease{}, err
+	}
+	var lease sessionstore.Lease
+	err := s.submit(ctx, &operation{
+		name: "lock", grows: true,
+		evaluate: func(v *view, now int64) (err error) {
+			lease, err = s.grant(v, key, ttl, now)
+			return err
+		},
+	})
+	if err != nil {
+		return sessionstore.Lease{}, err
+	}
+	return lease, nil
+}
+
+func (s *Store) grant(v *view, key sessionstore.Key, ttl time.Duration, now int64) (sessionstore.Lease, error) {
+	c, err := v.lease(key)
+	if err != nil {
+		return sessionstore.Lease{}, err
+	}
+	if now < c.until {
+		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(c.until)}
+	}
+	c.token = s.nextToken(c.token, now)
+	c.until = now + ttl.Milliseconds()
+	v.putLease(c)
+	return sessionstore.Lease{Token: c.token, Until: time.UnixMilli(c.until)}, nil
+}
+
+// nextToken returns a fencing token that no earlier lease of the key has had: above the previous one as long as that is
+// known, and not below the time in microseconds, which has passed all tokens of a lease that was collected since. Only
+// the committer calls it.
+func (s *Store) nextToken(previous uint64, now int64) uint64 {
+	s.token = max(s.token+1, previous+1, uint64(max(0, now))*1000)
+	return s.token
+}
+
+// Unlock implements [sessionstore.Store].
+func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
+	return s.submit(ctx, &operation{
+		name: "unlock",
+		evaluate: func(v *view, now int64) error {
+			c, err := v.lease(key)
+			if err != nil || !c.holds(token, now) {
+				return err
+			}
+			c.until = 0
+			v.putLease(c)
+			return nil
+		},
+	})
+}
+
+// moveLease gives the lease that a session was regenerated under to its new key; the old key's ends. A token of 0 moves
+// nothing.
+func (v *view) moveLease(old, new sessionstore.Key, token uint64) error {
+	if token == 0 {
+		return nil
+	}
+	from, err := v.lease(old)
+	if err != nil {
+		return err
+	}
+	to, err := v.lease(new)
+	if err != nil {
+		return err
+	}
+	to.token, to.until = from.token, from.until
+	v.putLease(to)
+	from.until = 0
+	v.putLease(from)
+	return nil
+}
