@@ -1,0 +1,236 @@
+package ndb_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/ndb"
+	"github.com/lvsession/lvsession/sessionstore/storetest"
+)
+
+// crowded is a store in which no operation comes alone: others on sessions that are not there go before it and with it, so
+// that it stands in a batch.
+type crowded struct {
+	*ndb.Store
+	t testing.TB
+}
+
+// among runs an operation once others are under way, and waits for all.
+func (c crowded) among(ctx context.Context, do func()) {
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			key := sessionstore.NewKey("crowd", sessionstore.NewID())
+			var err error
+			switch i % 3 {
+			case 0:
+				_, err = c.Store.Read(ctx, key)
+			case 1:
+				err = c.Store.Touch(ctx, key, sessionstore.Touch{Idle: time.Hour})
+			default:
+				_, err = c.Store.Write(ctx, key, sessionstore.Write{Idle: time.Hour, IfVersion: 7})
+			}
+			if !errors.Is(err, sessionstore.ErrNotFound) && ctx.Err() == nil {
+				c.t.Errorf("the crowd got %v", err)
+			}
+		})
+	}
+	runtime.Gosched()
+	do()
+	all.Wait()
+}
+
+func (c crowded) Read(ctx context.Context, key sessionstore.Key) (s sessionstore.Session, err error) {
+	c.among(ctx, func() { s, err = c.Store.Read(ctx, key) })
+	return s, err
+}
+
+func (c crowded) Write(ctx context.Context, key sessionstore.Key, w sessionstore.Write) (version uint64, err error) {
+	c.among(ctx, func() { version, err = c.Store.Write(ctx, key, w) })
+	return version, err
+}
+
+func (c crowded) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.Touch) (err error) {
+	c.among(ctx, func() { err = c.Store.Touch(ctx, key, t) })
+	return err
+}
+
+func (c crowded) Destroy(ctx context.Context, key sessionstore.Key, tombstone time.Duration) (err error) {
+	c.among(ctx, func() { err = c.Store.Destroy(ctx, key, tombstone) })
+	return err
+}
+
+// Every promise must hold for an operation that shares its batch with others.
+func TestStoreInACrowd(t *testing.T) {
+	for _, e := range []engine{engines[0], engines[2]} {
+		t.Run(e.name, func(t *testing.T) {
+			dsns := e.database(t)
+			storetest.Run(t, func(t testing.TB, clock sessionstore.Clock) sessionstore.Store {
+				emptied(t, dsns[0])
+				return crowded{open(t, clock, dsns...), t}
+			})
+		})
+	}
+}
+
+// member is one change of a batch, and what must come of it.
+type member struct {
+	name    string
+	change  ndb.Change
+	version uint64 // of a write
+	err     error
+	decided bool // by the batch
+}
+
+// party makes sessions in every state and changes to them.
+type party struct {
+	*testing.T
+	s       *ndb.Store
+	members []member
+}
+
+// session writes a session of n bytes so often and returns its key.
+func (p *party) session(n, versions int) sessionstore.Key {
+	p.Helper()
+	key := sessionstore.NewKey("x", sessionstore.NewID())
+	for range versions {
+		w := sessionstore.Write{Payload: make([]byte, n), Idle: time.Hour, Absolute: 3 * time.Hour, IfVersion: sessionstore.AnyVersion}
+		if _, err := p.s.Write(p.Context(), key, w); err != nil {
+			p.Fatal(err)
+		}
+	}
+	return key
+}
+
+func (p *party) destroyed() sessionstore.Key {
+	p.Helper()
+	key := p.session(10, 1)
+	if err := p.s.Destroy(p.Context(), key, time.Hour); err != nil {
+		p.Fatal(err)
+	}
+	return key
+}
+
+func (p *party) alias() sessionstore.Key {
+	p.Helper()
+	key := p.session(10, 3)
+	g := sessionstore.Regenerate{Grace: time.Hour, Tombstone: time.Hour}
+	if _, err := p.s.Regenerate(p.Context(), key, sessionstore.NewKey("x", sessionstore.NewID()), g); err != nil {
+		p.Fatal(err)
+	}
+	return key
+}
+
+func (p *party) write(name string, key sessionstore.Key, ifVersion, version uint64, err error, decided bool) {
+	w := &sessionstore.Write{Payload: []byte(name), Idle: time.Hour + time.Duration(len(p.members))*time.Minute, IfVersion: ifVersion}
+	p.members = append(p.members, member{name, ndb.Change{Key: key, Write: w}, version, err, decided})
+}
+
+func (p *party) touch(name string, key sessionstore.Key, create bool, err error, decided bool) {
+	t := &sessionstore.Touch{Idle: 2*time.Hour + time.Duration(len(p.members))*time.Minute, Create: create}
+	p.members = append(p.members, member{name, ndb.Change{Key: key, Touch: t}, 0, err, decided})
+}
+
+func (p *party) destroy(name string, key sessionstore.Key, decided bool) {
+	grave := time.Hour + time.Duration(len(p.members))*time.Minute
+	p.members = append(p.members, member{name, ndb.Change{Key: key, Tombstone: grave}, 0, nil, decided})
+}
+
+// run runs all changes in one batch and compares what comes of them.
+func (p *party) run() {
+	p.Helper()
+	rand.Shuffle(len(p.members), func(i, j int) { p.members[i], p.members[j] = p.members[j], p.members[i] })
+	var list []ndb.Change
+	for _, m := range p.members {
+		list = append(list, m.change)
+	}
+	outcomes, decided := ndb.Together(p.s, list)
+	for i, m := range p.members {
+		if o := outcomes[i]; !errors.Is(o.Err, m.err) || m.err == nil && o.Err != nil || m.change.Write != nil && m.err == nil && o.Value != m.version {
+			p.Errorf("%s: got version %d, %v; want version %d, %v", m.name, o.Value, o.Err, m.version, m.err)
+		}
+		if decided[i] != m.decided {
+			p.Errorf("%s: decided in the batch: %v, want %v", m.name, decided[i], m.decided)
+		}
+		p.inspect(m)
+	}
+	p.members = nil
+	if err := p.s.Check(p.Context()); err != nil {
+		p.Error(err)
+	}
+}
+
+// inspect reads what a change left.
+func (p *party) inspect(m member) {
+	p.Helper()
+	session, err := p.s.Read(p.Context(), m.change.Key)
+	switch left := time.Until(session.Expires); {
+	case m.change.Write == nil && m.change.Touch == nil:
+		if !errors.Is(err, sessionstore.ErrNotFound) {
+			p.Errorf("%s: read after it: %v", m.name, err)
+		}
+	case m.err != nil:
+	case err != nil:
+		p.Errorf("%s: read after it: %v", m.name, err)
+	case m.change.Write != nil && (string(session.Payload) != m.name || session.Version != m.version || away(left, m.change.Write.Idle)):
+		p.Errorf("%s: read after it: %.20q, version %d, expires in %v", m.name, session.Payload, session.Version, left)
+	case m.change.Touch != nil && away(left, m.change.Touch.Idle):
+		p.Errorf("%s: read after it: expires in %v, want %v", m.name, left, m.change.Touch.Idle)
+	}
+}
+
+func away(a, b time.Duration) bool { return (a - b).Abs() > 30*time.Second }
+
+func TestBatchOfEverything(t *testing.T) {
+	const any = sessionstore.AnyVersion
+	missing := func() sessionstore.Key { return sessionstore.NewKey("x", sessionstore.NewID()) }
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			p := &party{T: t, s: open(t, nil, e.database(t)...)}
+			p.write("write", p.session(10, 1), 1, 2, nil, true)
+			p.write("write again", p.session(10, 4), 4, 5, nil, true)
+			p.write("write over nothing", p.session(0, 1), 1, 2, nil, true)
+			p.touch("touch", p.session(10, 1), false, nil, true)
+			p.touch("touch again", p.session(10, 1), true, nil, true)
+			p.touch("touch of a large one", p.session(70_000, 1), false, nil, true)
+			p.destroy("destroy", p.session(10, 1), true)
+			p.destroy("destroy again", p.session(10, 1), true)
+			p.write("create", missing(), 0, 1, nil, true)
+			p.write("create again", missing(), 0, 1, nil, true)
+			p.write("last writer", p.session(10, 2), any, 3, nil, true)
+			p.write("last writer creates", missing(), any, 1, nil, true)
+			p.run()
+
+			// What none of the statements finds at once must not spoil it for the others.
+			p.write("write", p.session(10, 1), 1, 2, nil, true)
+			p.write("late write", p.session(10, 2), 1, 0, sessionstore.ErrConflict, true)
+			p.write("very late write", p.session(10, 6), 1, 0, sessionstore.ErrConflict, true)
+			p.write("early write", p.session(10, 2), 5, 0, sessionstore.ErrConflict, true)
+			p.write("write of nothing", missing(), 1, 0, sessionstore.ErrNotFound, true)
+			p.write("write of a destroyed one", p.destroyed(), 1, 0, sessionstore.ErrDestroyed, true)
+			p.write("last writer of a destroyed one", p.destroyed(), any, 0, sessionstore.ErrDestroyed, true)
+			p.write("write of an alias", p.alias(), 3, 4, nil, false)
+			p.write("last writer of an alias", p.alias(), any, 4, nil, false)
+			p.write("write of a large one", p.session(70_000, 2), 2, 3, nil, false)
+			p.touch("touch", p.session(10, 1), false, nil, true)
+			p.touch("touch of nothing", missing(), false, sessionstore.ErrNotFound, true)
+			p.touch("creating touch", missing(), true, nil, false)
+			p.touch("touch of a destroyed one", p.destroyed(), true, sessionstore.ErrDestroyed, true)
+			p.touch("touch of an alias", p.alias(), false, nil, false)
+			p.destroy("destroy", p.session(10, 1), true)
+			p.destroy("destroy nothing", missing(), false)
+			p.destroy("destroy a large one", p.session(70_000, 1), false)
+			p.destroy("destroy a destroyed one", p.destroyed(), false)
+			p.write("create", missing(), 0, 1, nil, false) // the next one fails the statement
+			p.write("create what is there", p.session(10, 1), 0, 0, sessionstore.ErrConflict, false)
+			p.write("create what is destroyed", p.destroyed(), 0, 0, sessionstore.ErrDestroyed, false)
+			p.run()
+		})
+	}
+}

@@ -1,0 +1,125 @@
+package ndb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// lease is the latest lock of a key. It ends at Ends, Unix milliseconds; 0 means that it was released.
+type lease struct {
+	Token uint64 `db:"token"`
+	Stamp uint64 `db:"stamp"`
+	Ends  int64  `db:"ends"`
+	Due   int64  `db:"due"`
+
+	found bool
+}
+
+// dueOfLease is the purge time of a lease.
+func dueOfLease(ends int64) int64 { return due(ends + sessionstore.LeaseRetention.Milliseconds()) }
+
+// Lock implements [sessionstore.Store].
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
+	if err := sessionstore.CheckDuration("lease", ttl); err != nil {
+		return sessionstore.Lease{}, err
+	}
+	return run(ctx, s, "lock", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Lease, error) {
+		now := s.now()
+		l := lease{Token: uint64(now.UnixMicro()), Stamp: a.stamp, Ends: now.UnixMilli() + ttl.Milliseconds()}
+		l.Due = dueOfLease(l.Ends)
+		return statements{conn}.lock(ctx, key, l, now.UnixMilli())
+	})
+}
+
+// lock takes the lease, or finds out who has it. l.Token is what the token should be, if it is not taken.
+func (s statements) lock(ctx context.Context, key sessionstore.Key, l lease, now int64) (sessionstore.Lease, error) {
+	ok, err := s.takeLease(ctx, key, l, now)
+	if err != nil || ok {
+		return l.granted(), err
+	}
+	held, err := s.lease(ctx, key, "")
+	switch {
+	case err != nil:
+		return sessionstore.Lease{}, err
+	case !held.found:
+		if err := s.insertLease(ctx, key, l); err != nil {
+			return sessionstore.Lease{}, raced(err)
+		}
+		return l.granted(), nil
+	case held.Stamp == l.Stamp:
+		return held.granted(), nil // an earlier try took it
+	case held.Ends > now:
+		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.Ends)}
+	}
+	// The clock that gave the last token was ahead of ours, or the lease was released between the two statements.
+	l.Token = max(l.Token, held.Token+1)
+	if ok, err = s.takeLease(ctx, key, l, now); err == nil && !ok {
+		err = errRace
+	}
+	return l.granted(), err
+}
+
+func (l lease) granted() sessionstore.Lease {
+	return sessionstore.Lease{Token: l.Token, Until: time.UnixMilli(l.Ends)}
+}
+
+// takeLease replaces a lease that has ended, if its token is smaller, and reports whether there was one.
+func (s statements) takeLease(ctx context.Context, key sessionstore.Key, l lease, now int64) (bool, error) {
+	n, err := s.exec(ctx, "UPDATE lease SET token = ?, stamp = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
+		l.Token, l.Stamp, l.Ends, l.Due, key[:], now, l.Token)
+	return n > 0, err
+}
+
+func (s statements) insertLease(ctx context.Context, key sessionstore.Key, l lease) error {
+	_, err := s.exec(ctx, "INSERT INTO lease (id, token, stamp, ends, due) VALUES (?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Ends, l.Due)
+	return err
+}
+
+// lease reads the latest lease of a key; with "FOR UPDATE" it locks the row.
+func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string) (l lease, err error) {
+	err = s.q.GetContext(ctx, &l, "SELECT token, stamp, ends, due FROM lease WHERE id = ? "+lock, key[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return lease{}, nil
+	}
+	l.found = err == nil
+	return l, err
+}
+
+// held returns the key's latest lease and locks it, so that nobody takes it before the transaction ends. The error is
+// ErrConflict unless the token is this lease's, and it was neither released nor is to be forgotten, collected or not.
+func (s statements) held(ctx context.Context, key sessionstore.Key, token uint64, now int64) (lease, error) {
+	l, err := s.lease(ctx, key, "FOR UPDATE")
+	if err == nil && (!l.found || l.Token != token || l.Ends == 0 || now >= l.Ends+sessionstore.LeaseRetention.Milliseconds()) {
+		err = sessionstore.ErrConflict
+	}
+	return l, err
+}
+
+// moveLease makes the lease with this token that of another key. The error is ErrConflict if it is not old's latest.
+func (s statements) moveLease(ctx context.Context, old, new sessionstore.Key, token uint64, now int64) error {
+	l, err := s.held(ctx, old, token, now)
+	if err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, "UPDATE lease SET ends = 0 WHERE id = ?", old[:]); err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, "DELETE FROM lease WHERE id = ?", new[:]); err != nil {
+		return err
+	}
+	return raced(s.insertLease(ctx, new, l))
+}
+
+// Unlock implements [sessionstore.Store].
+func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
+	_, err := run(ctx, s, "unlock", func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (int64, error) {
+		return statements{conn}.exec(ctx, "UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
+	})
+	return err
+}

@@ -1,0 +1,292 @@
+package ndb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// rereads is how often a read begins again because its payload was being replaced, before it locks the row.
+const rereads = 4
+
+// Read implements [sessionstore.Store].
+func (s *Store) Read(ctx context.Context, key sessionstore.Key) (sessionstore.Session, error) {
+	return batched(ctx, s, s.reads, "read", key, inlineSize, key, s.readAlone(key))
+}
+
+// readAlone reads a session, whatever it takes.
+func (s *Store) readAlone(key sessionstore.Key) work[sessionstore.Session] {
+	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (sessionstore.Session, error) {
+		now := s.clock()
+		for range rereads {
+			session, err := statements{conn}.read(ctx, key, now)
+			if !errors.Is(err, errTorn) {
+				return session, err
+			}
+		}
+		return inTransaction(ctx, conn, func(tx statements) (sessionstore.Session, error) {
+			at, _, err := tx.resolve(ctx, key, now, tx.lockRecord)
+			if err != nil {
+				return sessionstore.Session{}, err
+			}
+			return tx.read(ctx, at, now)
+		})
+	}
+}
+
+// read reads a session and its payload.
+func (s statements) read(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
+	var payload []byte
+	key, r, err := s.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
+		r, payload, err = s.recordAndHead(ctx, key)
+		return r, err
+	})
+	if err != nil {
+		return sessionstore.Session{}, err
+	}
+	if r.at(now) != live {
+		return sessionstore.Session{}, sessionstore.ErrNotFound
+	}
+	if payload, err = s.chunks(ctx, key, r, payload); err != nil {
+		return sessionstore.Session{}, err
+	}
+	return r.session(key, payload), nil
+}
+
+// resolve follows aliases to the key that a session lives under, reading each row by get.
+func (s statements) resolve(ctx context.Context, key sessionstore.Key, now int64,
+	get func(context.Context, sessionstore.Key) (record, error)) (sessionstore.Key, record, error) {
+	for range sessionstore.MaxAliasHops + 1 {
+		r, err := get(ctx, key)
+		if err != nil || r.at(now) != alias {
+			return key, r, err
+		}
+		key = r.target()
+	}
+	return key, record{}, errHops
+}
+
+// Write implements [sessionstore.Store].
+func (s *Store) Write(ctx context.Context, key sessionstore.Key, w sessionstore.Write) (uint64, error) {
+	if err := w.Check(); err != nil {
+		return 0, err
+	}
+	if ctx.Done() != nil {
+		w.Payload = bytes.Clone(w.Payload) // the caller may leave before the statement does
+	}
+	alone := s.writeAlone(key, w)
+	if w.Token != 0 || len(w.Payload) > inlineSize {
+		return run(ctx, s, "write", alone)
+	}
+	return batched(ctx, s, s.changes, "write", key, len(w.Payload), change{key: key, write: &w, alone: alone}, alone)
+}
+
+// writeAlone writes a session, whatever it takes.
+func (s *Store) writeAlone(key sessionstore.Key, w sessionstore.Write) work[uint64] {
+	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
+		version, done, err := statements{conn}.writeFast(ctx, key, w, s.clock(), a)
+		if done || err != nil {
+			return version, err
+		}
+		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
+			return tx.write(ctx, key, w, s.clock(), a)
+		})
+	}
+}
+
+// writeFast writes by one guarded statement, where that can be; done tells whether it came to a result.
+func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessionstore.Write, now int64, a *attempt) (version uint64, done bool, err error) {
+	if w.Token != 0 || len(w.Payload) > inlineSize {
+		return 0, false, nil
+	}
+	var r record
+	if w.IfVersion == sessionstore.AnyVersion {
+		// An unguarded UPDATE would save this read. But if it hung in an SQL node and was repeated elsewhere, it could
+		// come alive later and overwrite what was written since.
+		if r, err = s.record(ctx, key); err != nil || r.at(now) == alias {
+			return 0, false, err
+		}
+		if r.found && r.Stamp == a.stamp {
+			return r.Version, true, nil // by a try before this one
+		}
+	}
+	switch {
+	case w.IfVersion == 0, w.IfVersion == sessionstore.AnyVersion && !r.found:
+		r = record{}
+		if r, err = r.write(w, now, a.stamp); err != nil {
+			return 0, false, err
+		}
+		if err = s.insert(ctx, key, r, w.Payload); err == nil {
+			return r.Version, true, nil
+		}
+		if !isDuplicate(err) {
+			return 0, false, err
+		}
+	case w.IfVersion != sessionstore.AnyVersion, r.at(now) == live && r.Chunks == 0:
+		base := w.IfVersion
+		if r.found {
+			base = r.Version
+		}
+		ok, err := s.advance(ctx, key, base, a.stamp, now, now+w.Idle.Milliseconds(), w.Payload)
+		if ok || err != nil {
+			return base + 1, ok, err
+		}
+	}
+	return s.refuse(ctx, key, w, now, a)
+}
+
+// refuse looks why a fast write found nothing to do. If that makes an answer, it is done; if not, the write takes the
+// slow path.
+func (s statements) refuse(ctx context.Context, key sessionstore.Key, w sessionstore.Write, now int64, a *attempt) (version uint64, done bool, err error) {
+	r, err := s.record(ctx, key)
+	if err != nil || r.at(now) == alias {
+		return 0, false, err
+	}
+	if r.found && r.Stamp == a.stamp {
+		return r.Version, true, nil
+	}
+	_, err = r.write(w, now, a.stamp)
+	return 0, false, a.refusal(r, w, err)
+}
+
+// refusal returns the error with which a write is refused: if a try before this one may have taken effect, and what lies
+// there now does not rule it out, then "refused" would be a lie.
+func (a *attempt) refusal(r record, w sessionstore.Write, err error) error {
+	if err == nil || !a.uncertain {
+		return err
+	}
+	// A conditional write could only have made the version after IfVersion. That is still to come, or another made it.
+	if w.IfVersion != sessionstore.AnyVersion && r.found && r.Version <= w.IfVersion+1 && r.Stamp != a.stamp {
+		return err
+	}
+	// The text of the refusal only: who asks whether this is a conflict must not hear yes.
+	return unavailable("write", time.Second, fmt.Errorf("the connection was lost and the session changed since, whether the write took effect is unknown; now: %v", err))
+}
+
+// write writes in a transaction, whatever it takes.
+func (s statements) write(ctx context.Context, key sessionstore.Key, w sessionstore.Write, now int64, a *attempt) (uint64, error) {
+	key, before, err := s.resolve(ctx, key, now, s.lockRecord)
+	if err != nil {
+		return 0, err
+	}
+	if before.found && before.Stamp == a.stamp {
+		return before.Version, nil
+	}
+	after, err := before.write(w, now, a.stamp)
+	if err == nil && w.Token != 0 {
+		_, err = s.held(ctx, key, w.Token, now)
+	}
+	if err != nil {
+		if isContract(err) {
+			err = a.refusal(before, w, err)
+		}
+		return 0, err
+	}
+	return after.Version, raced(s.replace(ctx, key, before, after, w.Payload))
+}
+
+// raced makes a duplicate key a reason to begin again: where there was no row, none could be locked.
+func raced(err error) error {
+	if isDuplicate(err) {
+		return errRace
+	}
+	return err
+}
+
+// Touch implements [sessionstore.Store].
+func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.Touch) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	alone := s.touchAlone(key, t)
+	_, err := batched(ctx, s, s.changes, "touch", key, 0, change{key: key, touch: &t, alone: alone}, alone)
+	return err
+}
+
+// touchAlone touches a session, whatever it takes. Its value means nothing.
+func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[uint64] {
+	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
+		now := s.clock()
+		ok, err := statements{conn}.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+		if ok || err != nil {
+			return 0, err
+		}
+		r, err := statements{conn}.record(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := r.touch(t, now, a.stamp); err != nil && r.at(now) != alias {
+			return 0, err
+		}
+		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
+			return 0, tx.touch(ctx, key, t, now, a)
+		})
+	}
+}
+
+// touch touches in a transaction, whatever it takes.
+func (s statements) touch(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) error {
+	key, before, err := s.resolve(ctx, key, now, s.lockRecord)
+	if err != nil {
+		return err
+	}
+	if before.at(now) != live {
+		after, err := before.touch(t, now, a.stamp)
+		if err != nil {
+			return err
+		}
+		return raced(s.replace(ctx, key, before, after, nil))
+	}
+	_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+	return err
+}
+
+// Destroy implements [sessionstore.Store].
+func (s *Store) Destroy(ctx context.Context, key sessionstore.Key, tombstone time.Duration) error {
+	if err := sessionstore.CheckDuration("tombstone time", tombstone); err != nil {
+		return err
+	}
+	alone := s.destroyAlone(key, tombstone)
+	_, err := batched(ctx, s, s.changes, "destroy", key, 0, change{key: key, tombstone: tombstone, alone: alone}, alone)
+	return err
+}
+
+// destroyAlone ends a session, whatever it takes. Its value means nothing.
+func (s *Store) destroyAlone(key sessionstore.Key, tombstone time.Duration) work[uint64] {
+	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (uint64, error) {
+		now := s.clock()
+		until := now + tombstone.Milliseconds()
+		ok, err := statements{conn}.buryLive(ctx, key, until)
+		if ok || err != nil {
+			return 0, err
+		}
+		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
+			key, before, err := tx.resolve(ctx, key, now, tx.lockRecord)
+			if err != nil {
+				return 0, err
+			}
+			return 0, raced(tx.replace(ctx, key, before, before.bury(until), nil))
+		})
+	}
+}
+
+// Regenerate implements [sessionstore.Store].
+func (s *Store) Regenerate(ctx context.Context, old, new sessionstore.Key, g sessionstore.Regenerate) (sessionstore.Session, error) {
+	if err := g.Check(); err != nil {
+		return sessionstore.Session{}, err
+	}
+	if old == new {
+		return sessionstore.Session{}, errSelf
+	}
+	return run(ctx, s, "regenerate", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Session, error) {
+		return inTransaction(ctx, conn, func(tx statements) (sessionstore.Session, error) {
+			return tx.regenerate(ctx, old, new, g, s.clock(), a)
+		})
+	})
+}
