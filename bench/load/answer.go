@@ -1,0 +1,58 @@
+package load
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Limits of the counter page's contract, in bytes.
+const (
+	MaxUserLength   = 64       // of a user's name
+	MaxServerLength = 64       // of a real server's name
+	MaxBody         = 64 << 10 // of an answer
+)
+
+// IDLength is the number of hexadecimal digits of a session id's hash that the counter page shows.
+const IDLength = 8
+
+// Answer is what the counter page says, see the package comment.
+type Answer struct {
+	Server string `json:"server"` // name of the real server
+	ID     string `json:"id"`     // first 8 hexadecimal digits of SHA-256 of the session id
+	Count  int64  `json:"count"`  // visits of the session, this one included: at least 1
+	User   string `json:"user"`   // the name stored in the session
+}
+
+// ParseAnswer reads the body of an acknowledged answer. An error says which part of the contract the body breaks.
+func ParseAnswer(body []byte) (Answer, error) {
+	var a Answer
+	if err := json.Unmarshal(body, &a); err != nil {
+		return Answer{}, fmt.Errorf("body is not the counter page's JSON: %w", err)
+	}
+	switch {
+	case a.Server == "" || len(a.Server) > MaxServerLength:
+		return Answer{}, fmt.Errorf("member server has %d bytes, not 1 to %d", len(a.Server), MaxServerLength)
+	case !validID(a.ID):
+		return Answer{}, fmt.Errorf("member id is not %d lower-case hexadecimal digits", IDLength)
+	case a.Count < 1:
+		return Answer{}, fmt.Errorf("member count is %d, less than 1", a.Count)
+	case a.User == "":
+		return Answer{}, errors.New("member user is empty")
+	case len(a.User) > MaxUserLength:
+		return Answer{}, fmt.Errorf("member user has %d bytes, more than %d", len(a.User), MaxUserLength)
+	}
+	return a, nil
+}
+
+func validID(id string) bool {
+	if len(id) != IDLength {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,178 @@
+package load
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrConfig is wrapped by every error about a [Config].
+var ErrConfig = errors.New("invalid load configuration")
+
+// Bounds of a [Config].
+const (
+	MaxUsers    = 1 << 20
+	MaxRequests = 1 << 30 // of one user, and of all together
+	MaxRate     = 1e6     // requests a second
+	MaxRetries  = 100
+)
+
+// DefaultConcurrency is how many requests are in flight at most, unless the Config says so.
+const DefaultConcurrency = 1000
+
+// Config is what load to make. [Config.Defaults] fills what is zero.
+type Config struct {
+	// URL of the counter page on the VIP, such as http://172.16.1.11/count. Its host is resolved once, at the start,
+	// and only the first address is used.
+	URL string `json:"url"`
+	// Users is the number of virtual users, each with a cookie jar of its own. Default 100.
+	Users int `json:"users"`
+	// Requests is how many requests each user makes, whatever becomes of them. Default 50.
+	Requests int `json:"requests"`
+	// Rate makes an open load of that many requests a second over all users, in a fixed order: the intended start of a
+	// request does not depend on earlier answers. 0 makes a closed load: a user's next request follows its previous answer.
+	Rate float64 `json:"rate"`
+	// Concurrency is how many requests are in flight at most. In a closed load, fewer places than users mean that
+	// users take turns. Default: Users, at most [DefaultConcurrency].
+	Concurrency int `json:"concurrency"`
+	// Timeout is how long one request may take, from connecting to the last byte of the answer. Default 10 s.
+	Timeout time.Duration `json:"-"`
+	// Duration, if not 0, ends the load early: no request starts later than that.
+	Duration time.Duration `json:"-"`
+	// Retries is how often a failed request is tried again. Each try counts as an attempt; latency runs from the
+	// intended start of the first. Default 0.
+	Retries int `json:"retries"`
+	// RetryWait is the pause before each retry. Default 100 ms.
+	RetryWait time.Duration `json:"-"`
+	// KeepAlive keeps each user's connection open between requests. The default is a connection for each request,
+	// because a layer-4 director balances connections.
+	KeepAlive bool `json:"keepalive"`
+	// UserPrefix begins each user's name; a number from 0 follows. Harnesses that load one VIP together need
+	// different prefixes to notice sessions mixed up between them. Default "u".
+	UserPrefix string `json:"user_prefix"`
+	// Weights are the expected shares of the real servers by name. Empty means that all that answer are equal.
+	Weights map[string]int `json:"weights,omitempty"`
+	// AllowErrors is how many failed requests a load may have and still prove its point; a negative number allows any.
+	// Violations are never allowed.
+	AllowErrors int64 `json:"allow_errors"`
+	// NoProbe leaves out the request at the start which makes sure that the URL is a counter page. The probe is not
+	// part of the result, yet the director counts its connection.
+	NoProbe bool `json:"no_probe,omitempty"`
+}
+
+// Defaults returns the configuration with defaults for what is zero.
+func (c Config) Defaults() Config {
+	set(&c.Users, 100)
+	set(&c.Requests, 50)
+	set(&c.Concurrency, min(c.Users, DefaultConcurrency))
+	set(&c.Timeout, 10*time.Second)
+	set(&c.RetryWait, 100*time.Millisecond)
+	set(&c.UserPrefix, "u")
+	return c
+}
+
+// configJSON is a Config as JSON has it: durations in milliseconds.
+type configJSON struct {
+	*plainConfig
+	Timeout   Millis `json:"timeout_ms"`
+	Duration  Millis `json:"duration_ms,omitempty"`
+	RetryWait Millis `json:"retry_wait_ms"`
+}
+
+type plainConfig Config
+
+// MarshalJSON writes durations in milliseconds.
+func (c Config) MarshalJSON() ([]byte, error) {
+	p := plainConfig(c)
+	return json.Marshal(configJSON{&p, Millis(c.Timeout), Millis(c.Duration), Millis(c.RetryWait)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Config) UnmarshalJSON(b []byte) error {
+	var p plainConfig
+	j := configJSON{plainConfig: &p}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*c = Config(p)
+	c.Timeout, c.Duration, c.RetryWait = time.Duration(j.Timeout), time.Duration(j.Duration), time.Duration(j.RetryWait)
+	return nil
+}
+
+func set[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Check reports what is wrong with a configuration that has its defaults. Errors wrap [ErrConfig].
+func (c Config) Check() error {
+	if err := c.checkURL(); err != nil {
+		return err
+	}
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.Users < 1 || c.Users > MaxUsers:
+		return bad("users must be 1 to %d, not %d", MaxUsers, c.Users)
+	case c.Requests < 1 || c.Requests > MaxRequests/c.Users:
+		return bad("requests must be at least 1, and at most %d over all users", MaxRequests)
+	case math.IsNaN(c.Rate) || c.Rate < 0 || c.Rate > MaxRate || c.Rate > 0 && c.Rate < 1e-3:
+		return bad("rate must be 0 for a closed load, or 0.001 to %d requests a second, not %g", int(MaxRate), c.Rate)
+	case c.Concurrency < 1:
+		return bad("concurrency must be at least 1, not %d", c.Concurrency)
+	case c.Timeout < time.Millisecond || c.Timeout > time.Hour:
+		return bad("timeout must be 1ms to 1h, not %v", c.Timeout)
+	case c.Duration < 0:
+		return bad("duration must not be negative")
+	case c.Retries < 0 || c.Retries > MaxRetries:
+		return bad("retries must be 0 to %d, not %d", MaxRetries, c.Retries)
+	case c.RetryWait < 0:
+		return bad("retry wait must not be negative")
+	case !plainName(c.UserPrefix) || len(c.UserPrefix) > 32:
+		return bad("user prefix must be 1 to 32 of a-z, A-Z, 0-9, _ and -, not %q", c.UserPrefix)
+	}
+	return c.checkWeights()
+}
+
+func (c Config) checkURL() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	case u.Scheme != "http":
+		return fmt.Errorf("%w: URL must begin with http://, not %q", ErrConfig, c.URL)
+	case u.Hostname() == "":
+		return fmt.Errorf("%w: URL %q has no host", ErrConfig, c.URL)
+	case u.User != nil:
+		return fmt.Errorf("%w: URL must not have a user and password", ErrConfig)
+	case u.Query().Has("user"):
+		return fmt.Errorf("%w: URL must not have the query parameter user: each virtual user has its own", ErrConfig)
+	}
+	return nil
+}
+
+func (c Config) checkWeights() error {
+	sum := 0
+	for name, w := range c.Weights {
+		if name == "" || w < 0 || w > 65535 {
+			return fmt.Errorf("%w: weight of %q must be 0 to 65535, not %d", ErrConfig, name, w)
+		}
+		sum += w
+	}
+	if len(c.Weights) > 0 && sum == 0 {
+		return fmt.Errorf("%w: all weights are 0", ErrConfig)
+	}
+	return nil
+}
+
+// plainName tells whether a name needs no quoting in a URL, a cookie or a terminal.
+func plainName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+}

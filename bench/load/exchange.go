@@ -1,0 +1,259 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// closeWait is how long to wait, after an answer, for the real server to close the connection as asked. Who closes first
+// keeps the port in TIME_WAIT for a minute; if that were this machine, it would soon have none left.
+const closeWait = 50 * time.Millisecond
+
+// readBuffer also bounds the header of an answer.
+const readBuffer = 8 << 10
+
+// exchange is one attempt at a request and what became of it.
+type exchange struct {
+	begin, end time.Time
+	answer     Answer
+	class      Class // empty if the answer is acknowledged
+	detail     string
+	sent       bool // at least a part of the request may have left
+	cut        bool // the run was interrupted: count neither answer nor error
+}
+
+func (e *exchange) fail(class Class, detail string) { e.class, e.detail = class, detail }
+
+// cause is an error without the addresses that the net package puts around it: they are the same in all.
+func cause(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+// source is a connection that remembers why it ended: fasthttp's parser reports a reset as an EOF.
+type source struct {
+	conn net.Conn
+	err  error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.conn.Read(b)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// place is room for one request in flight: its buffers and its connection.
+type place struct {
+	reader *bufio.Reader
+	out    []byte
+	answer fasthttp.Response
+
+	mu   sync.Mutex
+	conn net.Conn // in use, for cut
+	over bool     // cut was called
+}
+
+func newPlace() *place { return &place{reader: bufio.NewReaderSize(nil, readBuffer)} }
+
+// cut ends the exchange under way, and each later one at once. It is safe to call at any time.
+func (p *place) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	if p.conn != nil {
+		p.conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// use makes conn the one that cut ends, and gives it a deadline. A nil conn takes it out of cut's reach.
+func (p *place) use(conn net.Conn, deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn = conn
+	if conn == nil {
+		return
+	}
+	if p.over {
+		deadline = time.Unix(1, 0)
+	}
+	conn.SetDeadline(deadline)
+}
+
+// do makes one attempt at the user's next request.
+func (p *place) do(ctx context.Context, t *target, u *user) (e exchange) {
+	e.begin = time.Now()
+	deadline := e.begin.Add(t.timeout)
+	defer func() {
+		if e.end.IsZero() {
+			e.end = time.Now()
+		}
+		if e.class != "" && ctx.Err() != nil {
+			e.cut = true
+		}
+	}()
+	conn, err := t.connect(ctx, u, deadline)
+	if err != nil {
+		e.fail(classify(err), "connect: "+cause(err))
+		return e
+	}
+	p.use(conn, deadline)
+	defer p.use(nil, time.Time{})
+
+	p.out = t.appendRequest(p.out[:0], u)
+	n, err := conn.Write(p.out)
+	e.sent = n > 0
+	if err != nil {
+		conn.Close()
+		e.fail(classify(err), "send: "+cause(err))
+		return e
+	}
+	if err := p.receive(conn); err != nil {
+		conn.Close()
+		e.fail(classify(err), "receive: "+cause(err))
+		return e
+	}
+	e.end = time.Now()
+	u.keepCookies(t, &p.answer)
+	e.read(&p.answer)
+	p.release(t, u, conn)
+	return e
+}
+
+// receive reads one answer.
+func (p *place) receive(conn net.Conn) error {
+	from := source{conn: conn}
+	p.reader.Reset(&from)
+	p.answer.Reset()
+	err := p.answer.ReadLimitBody(p.reader, MaxBody)
+	if err != nil && from.err != nil {
+		return from.err
+	}
+	return err
+}
+
+// read judges a complete answer.
+func (e *exchange) read(a *fasthttp.Response) {
+	if status := a.StatusCode(); status != http.StatusOK {
+		detail := fmt.Sprint(status, " ", http.StatusText(status))
+		if body := excerpt(a.Body()); body != "" {
+			detail += ": " + body
+		}
+		e.fail(httpClass(status), detail)
+		return
+	}
+	if ct, _, _ := strings.Cut(string(a.Header.ContentType()), ";"); strings.TrimSpace(ct) != "application/json" {
+		e.fail(BadBody, fmt.Sprintf("Content-Type %q, not application/json", ct))
+		return
+	}
+	var err error
+	if e.answer, err = ParseAnswer(a.Body()); err != nil {
+		e.fail(BadBody, fmt.Sprintf("%v: %s", err, excerpt(a.Body())))
+	}
+}
+
+// excerpt is the beginning of a body on one line.
+func excerpt(body []byte) string {
+	const length = 120
+	end := ""
+	if len(body) > length {
+		body, end = body[:length], "..."
+	}
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "?")), " ") + end
+}
+
+// release keeps the connection for the user's next request, or sees it closed.
+func (p *place) release(t *target, u *user, conn *net.TCPConn) {
+	if t.keepAlive && !p.answer.ConnectionClose() && p.reader.Buffered() == 0 {
+		conn.SetDeadline(time.Time{}) // or the check before its next use would find it over
+		u.conn = conn
+		return
+	}
+	if p.reader.Buffered() == 0 {
+		p.use(conn, time.Now().Add(closeWait))
+		var b [1]byte
+		conn.Read(b[:]) // whatever it says, the connection ends here
+	}
+	conn.Close()
+}
+
+// target is where requests go.
+type target struct {
+	addr      netip.AddrPort
+	host      string // of the Host header
+	path      string // path and query, ready for the user's name to be appended
+	timeout   time.Duration
+	keepAlive bool
+	origin    *url.URL // that cookies belong to
+	connected func()   // called for each connection opened
+}
+
+// connect returns the user's kept connection if it is still good, else a new one.
+func (t *target) connect(ctx context.Context, u *user, deadline time.Time) (*net.TCPConn, error) {
+	if conn := u.conn; conn != nil {
+		u.conn = nil
+		if idle(conn) {
+			return conn, nil
+		}
+		conn.Close()
+	}
+	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
+	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, t.addr)
+	if err != nil {
+		return nil, err
+	}
+	t.connected()
+	return conn, nil
+}
+
+// idle tells whether a kept connection is open and has nothing to say. A server may close a kept connection at any
+// time; a browser then opens another one, and so do we.
+func idle(conn *net.TCPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	open := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		open = errors.Is(err, syscall.EAGAIN)
+		return true
+	})
+	return open && err == nil
+}
+
+// appendRequest appends the user's next request.
+func (t *target) appendRequest(b []byte, u *user) []byte {
+	b = append(b, "GET "...)
+	b = append(b, t.path...)
+	b = append(b, u.name...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, t.host...)
+	b = append(b, "\r\nUser-Agent: vipbench\r\nAccept: application/json\r\n"...)
+	b = u.appendCookies(b, t)
+	if !t.keepAlive {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
