@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/lvsession/lvsession/cmd/internal/settings"
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// config is everything that sessiond can be told.
+type config struct {
+	store  string
+	data   string
+	dsn    settings.Strings
+	http   string
+	unix   string
+	policy sessionstore.Policy
+	// namespaces as given, and the policies that they come to
+	namespaces settings.Strings
+	own        []sessionstore.NamespacePolicy
+	drain      time.Duration
+	stop       time.Duration
+	level      slog.Level
+	conns      int
+}
+
+// configure reads the command line, the environment and the file. It returns nil without an error if --help or
+// --print-config was all that was asked for.
+func configure(args []string, out io.Writer) (*config, error) {
+	c := &config{policy: sessionstore.DefaultPolicy(), dsn: settings.Strings{Redact: redactDSN}}
+	flags := flag.NewFlagSet("sessiond", flag.ContinueOnError)
+	show := flags.Bool("print-config", false, "print what the options, environment and file come to, without passwords, and exit")
+	flags.String("config", "", "read settings from `FILE`, lines of name = value")
+
+	flags.StringVar(&c.store, "store", "embedded", "where sessions live: embedded (durable, in --data, for one sessiond), memory (lost with the process), mysql (in --dsn)")
+	flags.StringVar(&c.data, "data", "data", "keep the embedded store in `DIR`, which is made if it is missing")
+	flags.Var(&c.dsn, "dsn", "MySQL `DSN`, user:password@tcp(host:port)/database; once for each SQL node of the cluster")
+	flags.StringVar(&c.http, "http", "127.0.0.1:8090", "serve HTTP on `ADDR`; empty: not over TCP")
+	flags.StringVar(&c.unix, "unix", "", "serve HTTP on the Unix socket `PATH` too; its folder decides who may connect")
+	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections at once")
+
+	policyFlags(flags, &c.policy)
+	flags.Var(&c.namespaces, "namespace", "give the namespace NAME settings of its own, `NAME:setting=value,…`, named as the options from --absolute to --tombstone; may be repeated")
+
+	flags.DurationVar(&c.drain, "drain", 0, "after SIGTERM, answer /readyz with 503 for this long before refusing connections")
+	flags.DurationVar(&c.stop, "stop-timeout", 20*time.Second, "after that, let requests in flight go on for at most this long")
+	flags.TextVar(&c.level, "log-level", slog.LevelInfo, "log from this `LEVEL` on: DEBUG, INFO, WARN, ERROR")
+
+	if err := settings.Fill(flags, args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, usage)
+		settings.Help(out, flags)
+		return nil, nil
+	} else if err != nil {
+		return nil, usageError{err}
+	}
+	if *show {
+		settings.Print(out, flags)
+		return nil, nil
+	}
+	if err := c.check(); err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+// policyFlags binds the options that make a policy.
+func policyFlags(flags *flag.FlagSet, p *sessionstore.Policy) {
+	flags.DurationVar(&p.Idle, "idle", p.Idle, "a session ends this long after its last write or touch, unless the client says otherwise")
+	flags.DurationVar(&p.Absolute, "absolute", p.Absolute, "a session ends this long after its creation; 0: never")
+	flags.DurationVar(&p.Grace, "grace", p.Grace, "the old id of a regenerated session stays good this long")
+	flags.DurationVar(&p.Tombstone, "tombstone", p.Tombstone, "a destroyed session cannot be written for this long")
+	flags.DurationVar(&p.LockTTL, "lock-ttl", p.LockTTL, "a lock ends by itself after this long")
+	flags.DurationVar(&p.LockWait, "lock-wait", p.LockWait, "a request waits for a lock at most this long")
+	flags.IntVar(&p.MaxWaiters, "max-waiters", p.MaxWaiters, "at most so many requests wait for one session's lock")
+	flags.IntVar(&p.MaxPayload, "max-payload", p.MaxPayload, "a payload has at most so many bytes")
+	flags.StringVar((*string)(&p.Locking), "locking", string(p.Locking), "`RULE` for locks: client (as each request asks), lease (every open locks), optimistic (a write names its version), none (the last writer wins)")
+	flags.StringVar((*string)(&p.OnLocked), "on-locked", string(p.OnLocked), "`WHAT` becomes of a request that does not get the lock in time: fail, read-only, go-on")
+}
+
+// namespacePolicy reads NAME:setting=value,… on top of the general policy.
+func namespacePolicy(text string, general sessionstore.Policy) (sessionstore.NamespacePolicy, error) {
+	own := sessionstore.NamespacePolicy{Policy: general}
+	name, list, ok := strings.Cut(text, ":")
+	if !ok || list == "" {
+		return own, fmt.Errorf("--namespace %q: expected NAME:setting=value,…", text)
+	}
+	own.Namespace = name
+	flags := flag.NewFlagSet("namespace", flag.ContinueOnError)
+	policyFlags(flags, &own.Policy)
+	for one := range strings.SplitSeq(list, ",") {
+		setting, value, ok := strings.Cut(one, "=")
+		if !ok || flags.Lookup(setting) == nil {
+			return own, fmt.Errorf("--namespace %s: %q: expected one of absolute, grace, idle, lock-ttl, lock-wait, locking, max-payload, max-waiters, on-locked, tombstone, with = and its value", name, one)
+		}
+		if err := flags.Set(setting, value); err != nil {
+			return own, fmt.Errorf("--namespace %s: %s: %w", name, setting, err)
+		}
+	}
+	if err := errors.Join(sessionstore.CheckNamespace(name), own.Policy.Check()); err != nil {
+		return own, fmt.Errorf("--namespace %s: %w", name, err)
+	}
+	return own, nil
+}
+
+func (c *config) check() error {
+	if err := c.policy.Check(); err != nil {
+		return err
+	}
+	for _, text := range c.namespaces.Values {
+		own, err := namespacePolicy(text, c.policy)
+		if err != nil {
+			return err
+		}
+		c.own = append(c.own, own)
+	}
+	switch c.store {
+	case "memory", "embedded":
+		if len(c.dsn.Values) > 0 {
+			return fmt.Errorf("--dsn goes with --store mysql, not with --store %s", c.store)
+		}
+	case "mysql":
+		if len(c.dsn.Values) == 0 {
+			return fmt.Errorf("--store mysql needs --dsn, once for each SQL node")
+		}
+	default:
+		return fmt.Errorf("--store %q: there are embedded, memory and mysql", c.store)
+	}
+	if c.http == "" && c.unix == "" {
+		return fmt.Errorf("nothing to serve on: give --http or --unix")
+	}
+	if c.conns < 1 {
+		return fmt.Errorf("--max-connections %d: at least 1", c.conns)
+	}
+	if c.drain < 0 || c.stop < 0 {
+		return fmt.Errorf("--drain and --stop-timeout cannot be negative")
+	}
+	return nil
+}
