@@ -1,0 +1,56 @@
+// Package phpclient_test runs the tests of the PHP package, so that go test covers it too.
+package phpclient_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/lvsession/lvsession/bench/rig/need"
+)
+
+// TestPHPUnit runs PHPUnit on a sessiond built from this tree.
+func TestPHPUnit(t *testing.T) {
+	phpunit := need.Program(t, "phpunit", "phpunit")
+	dependOn(t, ".", "../cmd/sessiond", "../sessionstore")
+	sessiond := filepath.Join(t.TempDir(), "sessiond")
+	run(t, exec.Command("go", "build", "-o", sessiond, "github.com/lvsession/lvsession/cmd/sessiond"))
+	tests := exec.Command(phpunit)
+	tests.Env = append(os.Environ(), "LVSESSION_SESSIOND="+sessiond)
+	t.Logf("%s", run(t, tests))
+}
+
+// TestPHPCodeSniffer holds the package against PSR-12.
+func TestPHPCodeSniffer(t *testing.T) {
+	dependOn(t, ".")
+	run(t, exec.Command(need.Program(t, "phpcs", "php-codesniffer"), "-q"))
+}
+
+// dependOn makes the go command see that the test depends on folders which only its child processes read: it would take
+// an old result from its cache otherwise.
+func dependOn(t *testing.T, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// run runs a program in the package's folder and returns its output.
+func run(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", filepath.Base(cmd.Path), err, output)
+	}
+	return output
+}

@@ -1,0 +1,30 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Lvsession;
+
+/**
+ * A session as sessiond gave it.
+ */
+final class StoredSession
+{
+    public string $payload;
+
+    /** Grows by one with every write; 0 stands for a session that is not stored yet. */
+    public int $version;
+
+    /** Fencing token of the lease that open took, decimal; '' without one. */
+    public string $lease;
+
+    public function __construct(
+        #[\SensitiveParameter]
+        string $payload,
+        int $version,
+        string $lease = ''
+    ) {
+        $this->payload = $payload;
+        $this->version = $version;
+        $this->lease = $lease;
+    }
+}
