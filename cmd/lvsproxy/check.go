@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/lvsession/lvsession/lvsproxy"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
+)
+
+// checkFile is "lvsproxy check": it prints every error and warning of a file, and what the file asks for that lvsproxy
+// cannot do.
+func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
+	path := o.config
+	if len(rest) == 1 {
+		path = rest[0]
+	}
+	file, err := loadFile(path)
+	if file != nil {
+		for _, w := range file.Warnings {
+			fmt.Fprintf(stdout, "warning: %v\n", w)
+		}
+	}
+	if err != nil {
+		return explain(err, stdout, stderr)
+	}
+	reals := 0
+	for _, v := range file.Spec.Virtuals {
+		reals += len(v.Reals)
+	}
+	fmt.Fprintf(stdout, "%s is good: virtual services: %d, real servers: %d, warnings: %d\n", path, len(file.Spec.Virtuals), reals, len(file.Warnings))
+	return exitOK
+}
+
+// loadFile loads a file and checks it against what the director can do. With an error of the latter kind, it returns the
+// file all the same.
+func loadFile(path string) (*config.File, error) {
+	file, err := config.Load(path, config.SystemResolver{})
+	if err != nil {
+		return nil, err
+	}
+	return file, lvsproxy.Check(file, userspace.New(userspace.Options{}))
+}
+
+// explain prints what is wrong with a file and returns the exit code.
+func explain(err error, stdout, stderr io.Writer) int {
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
+		return exitUsage
+	}
+	for _, p := range problems {
+		fmt.Fprintf(stdout, "error: %v\n", p)
+	}
+	return exitFailed
+}
+
+// printConfig is --print-config: all options, and the file with nothing left to defaults.
+func printConfig(o options, stdout, stderr io.Writer) int {
+	fmt.Fprintf(stdout, "# options in force\n")
+	for _, line := range o.lines() {
+		fmt.Fprintf(stdout, "# %s\n", line)
+	}
+	file, err := loadFile(o.config)
+	if err != nil {
+		return explain(err, stderr, stderr)
+	}
+	fmt.Fprintf(stdout, "\n# %s with its defaults\n%s", o.config, config.Format(file.Spec))
+	return exitOK
+}
+
+// lines returns the options as NAME=VALUE lines of their environment variables.
+func (o options) lines() []string {
+	return []string{
+		fmt.Sprintf("%s=%s", envName("config"), o.config),
+		fmt.Sprintf("%s=%s", envName("admin"), o.admin),
+		fmt.Sprintf("%s=%v", envName("connect-timeout"), o.connectTimeout),
+		fmt.Sprintf("%s=%d", envName("max-conns"), o.maxConns),
+		fmt.Sprintf("%s=%d", envName("max-checks"), o.maxChecks),
+		fmt.Sprintf("%s=%d", envName("rise"), o.rise),
+		fmt.Sprintf("%s=%v", envName("drain-timeout"), o.drainTimeout),
+		fmt.Sprintf("%s=%v", envName("log-level"), o.logLevel),
+		fmt.Sprintf("%s=%s", envName("log-format"), o.logFormat),
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/lvsession/lvsession/lvsproxy"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
+)
+
+// options are all that the program can be told outside the ldirectord.cf.
+type options struct {
+	config         string
+	admin          string
+	connectTimeout time.Duration
+	maxConns       int
+	maxChecks      int
+	rise           int
+	drainTimeout   time.Duration
+	logLevel       slog.Level
+	logFormat      string
+	printConfig    bool
+}
+
+// noAdmin as the admin path means that there is no admin socket.
+const noAdmin = "off"
+
+// newFlags returns the flags with their defaults, bound to o.
+func newFlags(o *options) *flag.FlagSet {
+	f := flag.NewFlagSet("lvsproxy", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.config, "config", "/etc/ha.d/ldirectord.cf", "`FILE` to read: an ldirectord.cf")
+	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that serves the table; off for none")
+	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
+	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
+	f.IntVar(&o.maxChecks, "max-checks", lvsproxy.DefaultMaxChecks, "`N` health checks at once at most")
+	f.IntVar(&o.rise, "rise", 1, "`N` checks in a row must succeed before a failed server is used again")
+	f.DurationVar(&o.drainTimeout, "drain-timeout", lvsproxy.DefaultDrainTimeout, "`TIME` that connections may go on after SIGTERM")
+	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "`LEVEL` of the log on standard error: debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
+	f.BoolVar(&o.printConfig, "print-config", false, "print the options and the configuration in force, and exit")
+	return f
+}
+
+// envName returns the environment variable of a flag.
+func envName(flag string) string {
+	return "LVSPROXY_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// parseOptions reads the options from the arguments, or the environment, or else takes the defaults. It returns the
+// arguments that are no options; those may come before, after and between.
+func parseOptions(args []string, env func(string) string) (o options, rest []string, err error) {
+	f := newFlags(&o)
+	var wrong error
+	f.VisitAll(func(one *flag.Flag) {
+		value := env(envName(one.Name))
+		if value == "" || wrong != nil {
+			return
+		}
+		if err := f.Set(one.Name, value); err != nil {
+			wrong = fmt.Errorf("environment variable %s is %q: %w", envName(one.Name), value, err)
+		}
+	})
+	if wrong != nil {
+		return o, nil, wrong
+	}
+	for {
+		if err := f.Parse(args); err != nil {
+			return o, nil, err
+		}
+		if f.NArg() == 0 {
+			return o, rest, o.validate()
+		}
+		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
+	}
+}
+
+func (o options) validate() error {
+	switch {
+	case o.config == "":
+		return fmt.Errorf("--config is empty: expected a file")
+	case o.admin == "":
+		return fmt.Errorf("--admin is empty: expected a path, or off")
+	case o.connectTimeout <= 0:
+		return fmt.Errorf("--connect-timeout is %v: expected more than 0", o.connectTimeout)
+	case o.drainTimeout < 0:
+		return fmt.Errorf("--drain-timeout is %v: expected 0 or more", o.drainTimeout)
+	case o.maxConns < 1:
+		return fmt.Errorf("--max-conns is %d: expected at least 1", o.maxConns)
+	case o.maxChecks < 1:
+		return fmt.Errorf("--max-checks is %d: expected at least 1", o.maxChecks)
+	case o.rise < 1:
+		return fmt.Errorf("--rise is %d: expected at least 1", o.rise)
+	case o.logFormat != "text" && o.logFormat != "json":
+		return fmt.Errorf("--log-format is %q: expected text or json", o.logFormat)
+	}
+	return nil
+}
+
+// director returns the options as the Director wants them.
+func (o options) director(log *slog.Logger) lvsproxy.Options {
+	drain := o.drainTimeout
+	if drain == 0 {
+		drain = -1
+	}
+	return lvsproxy.Options{
+		RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
+		Userspace: userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns},
+	}
+}
+
+func (o options) logger(w io.Writer) *slog.Logger {
+	h := &slog.HandlerOptions{Level: o.logLevel}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, h))
+	}
+	return slog.New(slog.NewTextHandler(w, h))
+}

@@ -1,0 +1,238 @@
+package lvsproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/scheduler"
+	"github.com/lvsession/lvsession/lvsproxy/service"
+)
+
+// ErrNotRunning is the error of Reload before Run has opened the services, and after it has ended.
+var ErrNotRunning = errors.New("director is not running")
+
+// Director is the control plane. Make one with [New], and call [Director.Run] once.
+type Director struct {
+	options   Options
+	log       *slog.Logger
+	dataplane service.Dataplane
+	checks    *checks
+	started   chan struct{} // closed once all services are open
+	ready     chan struct{}
+
+	mu       sync.Mutex // held during a whole reload
+	file     *config.File
+	running  bool
+	services map[config.VirtualID]*service.Service
+
+	publishing sync.Mutex // one event at a time
+}
+
+// Check reports what a file asks for that a Director with these options cannot do, as a config.Problems, or nil.
+func Check(file *config.File, dataplane service.Dataplane) error {
+	abilities := dataplane.Abilities()
+	abilities.Schedulers = scheduler.Names()
+	abilities.CheckTypes = check.Types()
+	abilities.Services = check.Services()
+	return file.Unsupported(abilities)
+}
+
+// New returns a Director for a file. The error is that of [Check].
+func New(file *config.File, o Options) (*Director, error) {
+	o = o.withDefaults()
+	if err := Check(file, o.Dataplane); err != nil {
+		return nil, err
+	}
+	d := &Director{
+		options: o, log: o.Logger, dataplane: o.Dataplane, file: file,
+		started: make(chan struct{}), ready: make(chan struct{}), services: map[config.VirtualID]*service.Service{},
+	}
+	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, o.Logger)
+	return d, nil
+}
+
+// Ready is closed once Run listens on every VIP and every real server has had its first check.
+func (d *Director) Ready() <-chan struct{} { return d.ready }
+
+// Run opens the virtual services and works until ctx ends. Then it takes no more connections, waits for those it has for
+// at most the drain time-out, and returns nil. An error means that a service could not be opened, and that nothing was.
+func (d *Director) Run(ctx context.Context) error {
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	checking, stop := context.WithCancel(context.Background()) // not ctx: checks stop in an order of our own
+	defer stop()
+	if err := d.start(ctx, checking); err != nil {
+		d.checks.stop()
+		return err
+	}
+	waiting.Go(func() { d.awaitReady(checking) })
+	<-ctx.Done()
+	d.mu.Lock()
+	d.running = false
+	d.mu.Unlock()
+	d.checks.stop()
+	stop()
+	d.drain()
+	return nil
+}
+
+func (d *Director) start(ctx, checking context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checks.start(checking)
+	if err := d.apply(ctx, d.file); err != nil {
+		return err
+	}
+	d.running = true
+	close(d.started)
+	return nil
+}
+
+// awaitReady closes ready once all first checks are done.
+func (d *Director) awaitReady(ctx context.Context) {
+	if d.checks.awaitFirst(ctx) {
+		close(d.ready)
+	}
+}
+
+func (d *Director) drain() {
+	timeout := max(d.options.DrainTimeout, 0)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	d.log.Info("draining", "at_most", timeout)
+	if ended := d.dataplane.Shutdown(ctx); ended > 0 {
+		d.log.Warn("connections were cut off at the end of the drain time-out", "connections", ended)
+	}
+}
+
+// Reload makes the Director follow another file. Services and servers that stay keep their connections, and what the
+// checks found out about them. The error is that of Check, or says that a new service could not be opened; the Director
+// goes on as before then.
+func (d *Director) Reload(file *config.File) error {
+	if err := Check(file, d.dataplane); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.running {
+		return ErrNotRunning
+	}
+	return d.apply(context.Background(), file)
+}
+
+// apply opens what is new, updates what stays and closes what goes, in this order: opening is what may fail.
+func (d *Director) apply(ctx context.Context, file *config.File) error {
+	opened, err := d.open(ctx, file.Spec)
+	if err != nil {
+		return err
+	}
+	var events []service.Event
+	stays := map[config.VirtualID]bool{}
+	for _, v := range file.Spec.Virtuals {
+		stays[v.ID] = true
+		if s, ok := opened[v.ID]; ok {
+			d.services[v.ID] = s
+			events = append(events, event(service.ServiceAdded, v.ID, "configured"))
+			continue
+		}
+		changes, err := d.services[v.ID].Update(v)
+		if err != nil {
+			return fmt.Errorf("reload: %w", err) // Check has excluded it
+		}
+		events = append(events, changes...)
+	}
+	for id, s := range d.services {
+		if !stays[id] {
+			delete(d.services, id)
+			d.dataplane.Close(s)
+			events = append(events, event(service.ServiceRemoved, id, "no longer configured"))
+		}
+	}
+	d.file = file
+	d.publish(events)
+	return d.checks.set(d.wanted(file.Spec))
+}
+
+// open opens the services of a Spec that are new. If one cannot be opened, none is.
+func (d *Director) open(ctx context.Context, spec config.Spec) (map[config.VirtualID]*service.Service, error) {
+	opened := map[config.VirtualID]*service.Service{}
+	for _, v := range spec.Virtuals {
+		if d.services[v.ID] != nil {
+			continue
+		}
+		s, err := service.New(v)
+		if err == nil {
+			err = d.dataplane.Open(ctx, s)
+		}
+		if err != nil {
+			for _, s := range opened {
+				d.dataplane.Close(s)
+			}
+			return nil, err
+		}
+		opened[v.ID] = s
+	}
+	return opened, nil
+}
+
+// wanted returns the checks that a Spec needs, and whom the result of each concerns.
+func (d *Director) wanted(spec config.Spec) map[check.Spec][]target {
+	wanted := map[check.Spec][]target{}
+	for _, v := range spec.Virtuals {
+		for _, r := range v.Reals {
+			c := check.ForReal(v, r, d.options.RiseCount)
+			wanted[c] = append(wanted[c], target{d.services[v.ID], r.Addr})
+		}
+	}
+	return wanted
+}
+
+// Table returns all virtual services as they are now, in the order of the file.
+func (d *Director) Table() []service.Snapshot {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	table := make([]service.Snapshot, 0, len(d.services))
+	for _, v := range d.file.Spec.Virtuals {
+		if s := d.services[v.ID]; s != nil {
+			table = append(table, s.Snapshot())
+		}
+	}
+	return table
+}
+
+// Spec returns what the Director follows.
+func (d *Director) Spec() config.Spec {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.file.Spec
+}
+
+func event(kind service.EventKind, id config.VirtualID, reason string) service.Event {
+	return service.Event{Time: time.Now(), Kind: kind, Virtual: id, Reason: reason}
+}
+
+// publish logs events and hands them to whoever wants them.
+func (d *Director) publish(events []service.Event) {
+	d.publishing.Lock()
+	defer d.publishing.Unlock()
+	for _, e := range events {
+		level := slog.LevelInfo
+		if e.Kind == service.ServerDown || e.Kind == service.FallbackOn {
+			level = slog.LevelWarn
+		}
+		attrs := []slog.Attr{slog.String("virtual", e.Virtual.Addr.String()), slog.String("reason", e.Reason)}
+		if e.Server.IsValid() {
+			attrs = append(attrs, slog.String("server", e.Server.String()))
+		}
+		d.log.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
+		if d.options.OnEvent != nil {
+			d.options.OnEvent(e)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// None is what [Scheduler].Next returns when no destination may be picked.
+const None = -1
+
+// Destinations is the list that a scheduler picks from, in IPVS's order: index 0 is the destination added last.
+type Destinations interface {
+	// Len returns the number of destinations.
+	Len() int
+	// Weight returns the weight of destination i. A destination of weight 0 is never picked.
+	Weight(i int) int
+	// Overloaded reports whether destination i must be passed over for now, whatever its weight (IPVS's
+	// IP_VS_DEST_F_OVERLOAD).
+	Overloaded(i int) bool
+}
+
+// Scheduler picks destinations. Its methods mirror the kernel's struct ip_vs_scheduler.
+type Scheduler interface {
+	// Name is the scheduler's name in ldirectord.cf and ipvsadm.
+	Name() string
+	// Init begins with a list. It is called before any other method, and once.
+	Init(d Destinations)
+	// Added tells that a destination was put into the list at index i.
+	Added(d Destinations, i int)
+	// Removed tells that the destination that was at index i is no longer in the list.
+	Removed(d Destinations, i int)
+	// Updated tells that destination i has another weight.
+	Updated(d Destinations, i int)
+	// Next returns the index of the destination to use now, or [None].
+	Next(d Destinations) int
+}
+
+var factories = map[string]func() Scheduler{
+	"rr":  func() Scheduler { return &roundRobin{} },
+	"wrr": func() Scheduler { return &weightedRoundRobin{} },
+}
+
+// New returns a new scheduler by its ipvsadm name.
+func New(name string) (Scheduler, error) {
+	make, ok := factories[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown scheduler %q: expected one of %s", name, strings.Join(Names(), ", "))
+	}
+	return make(), nil
+}
+
+// Names returns the names that [New] knows, sorted.
+func Names() []string {
+	names := make([]string, 0, len(factories))
+	for name := range factories {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// head is the place before the first destination, the list head of the kernel's circular lists.
+const head = -1
+
+// cursor is a place in a list: a destination's index, or head.
+type cursor int
+
+func (c *cursor) added(i int) {
+	if *c != head && int(*c) >= i {
+		*c++
+	}
+}
+
+// removed keeps the cursor on its destination, or moves it to the one before if that destination is the one removed.
+func (c *cursor) removed(i int) {
+	if int(*c) >= i {
+		*c--
+	}
+}

@@ -1,0 +1,77 @@
+package service
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+)
+
+// Server is a real server, or the fallback server, of one virtual service. It outlives its place in the table as long
+// as connections use it. Its methods may be called concurrently.
+type Server struct {
+	addr     netip.AddrPort
+	name     string // addr as text
+	fallback bool
+
+	// Guarded by the service's lock.
+	forward config.Forward
+	nominal int // weight in the file
+	weight  int // weight in the table
+	order   int // place in the file
+	listed  bool
+	state   check.State
+	reason  string
+
+	active, inactive atomic.Int64
+	conns            atomic.Uint64
+	connectErrors    atomic.Uint64
+}
+
+// Addr returns where the server listens.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
+
+// String returns Addr as text, without making it anew each time.
+func (s *Server) String() string { return s.name }
+
+// IsFallback reports whether this is a fallback server.
+func (s *Server) IsFallback() bool { return s.fallback }
+
+// A connection is inactive for IPVS while it is being opened and once one side has closed, and active in between. A
+// dataplane calls, for each connection, Opening, then either Failed or Established; after the latter Closing (which
+// may be left out), then Closed with whether it called Closing.
+
+// Opening counts a connection that is being opened to the server.
+func (s *Server) Opening() { s.inactive.Add(1) }
+
+// Failed takes back Opening: the server could not be reached.
+func (s *Server) Failed() {
+	s.inactive.Add(-1)
+	s.connectErrors.Add(1)
+}
+
+// Canceled takes back Opening for a reason that is not the server's.
+func (s *Server) Canceled() { s.inactive.Add(-1) }
+
+// Established makes a connection that was Opening active.
+func (s *Server) Established() {
+	s.inactive.Add(-1)
+	s.active.Add(1)
+	s.conns.Add(1)
+}
+
+// Closing makes an active connection inactive: one side has sent its last byte.
+func (s *Server) Closing() {
+	s.active.Add(-1)
+	s.inactive.Add(1)
+}
+
+// Closed ends a connection; closing tells whether Closing was called for it.
+func (s *Server) Closed(closing bool) {
+	if closing {
+		s.inactive.Add(-1)
+		return
+	}
+	s.active.Add(-1)
+}

@@ -1,0 +1,207 @@
+package service
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/scheduler"
+)
+
+// Service is a live virtual service. All methods may be called concurrently.
+type Service struct {
+	id      config.VirtualID
+	settled chan struct{} // closed once it is known where the first connection goes
+
+	mu        sync.Mutex
+	spec      config.Virtual
+	scheduler scheduler.Scheduler
+	table     []*Server // in IPVS's order; the fallback among them while it stands in
+	servers   map[netip.AddrPort]*Server
+	fallback  *Server // nil if there is none
+	starting  bool    // some real server has not had its first result
+	skip      []*Server
+}
+
+// New returns the live service of a Spec. No real server is alive until [Service.SetState] says so.
+func New(v config.Virtual) (*Service, error) {
+	sched, err := scheduler.New(v.Scheduler)
+	if err != nil {
+		return nil, fmt.Errorf("virtual service %s: %w", v.ID.Addr, err)
+	}
+	s := &Service{id: v.ID, settled: make(chan struct{}), scheduler: sched, servers: map[netip.AddrPort]*Server{}, starting: true}
+	sched.Init(s.list())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apply(v)
+	return s, nil
+}
+
+// ID returns the service's identity.
+func (s *Service) ID() config.VirtualID { return s.id }
+
+// Settled is closed once a real server is alive, or each has had its first check. A dataplane waits for it before it
+// picks for the first time, so that a director that has just started turns nobody away.
+func (s *Service) Settled() <-chan struct{} { return s.settled }
+
+// Pick returns the server for a new connection, or nil if there is none. It passes over the servers in tried: those that
+// could not be reached for this connection. When no other is left, the fallback server is tried even though the health
+// checks have not called for it yet. Pick does not keep the slice.
+func (s *Service) Pick(tried []*Server) *Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skip = tried
+	i := s.scheduler.Next(s.list())
+	s.skip = nil
+	if i != scheduler.None {
+		return s.table[i]
+	}
+	if f := s.fallback; len(tried) > 0 && f != nil && !slices.Contains(tried, f) {
+		return f
+	}
+	return nil
+}
+
+// SetState takes what the health checks say about a real server, and returns what changed. A server that the service
+// does not have is ignored: a check may end after its server is gone.
+func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string) []Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	server := s.servers[addr]
+	if server == nil || state == check.Unknown {
+		return nil
+	}
+	server.reason = reason
+	if server.state == state {
+		return nil
+	}
+	server.state = state
+	s.place(server)
+	kind := ServerDown
+	if state == check.Up {
+		kind = ServerUp
+	}
+	events := []Event{newEvent(kind, s.id, addr, reason)}
+	events = append(events, s.switchFallback()...)
+	s.settle()
+	return events
+}
+
+// State returns what is known about a real server.
+func (s *Service) State(addr netip.AddrPort) check.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if server := s.servers[addr]; server != nil {
+		return server.state
+	}
+	return check.Unknown
+}
+
+// place puts a real server where its state and the service's quiescent say: into the table, to weight 0, or out.
+func (s *Service) place(server *Server) {
+	switch {
+	case server.state == check.Up:
+		s.enlist(server, server.nominal)
+	case s.spec.Quiescent:
+		s.enlist(server, 0)
+	default:
+		s.unlist(server)
+	}
+}
+
+// enlist gives a server a weight in the table, and a place if it has none.
+func (s *Service) enlist(server *Server, weight int) {
+	if !server.listed {
+		server.weight, server.listed = weight, true
+		i := s.newPlace(server)
+		s.table = slices.Insert(s.table, i, server)
+		s.scheduler.Added(s.list(), i)
+		return
+	}
+	if server.weight != weight {
+		server.weight = weight
+		s.scheduler.Updated(s.list(), slices.Index(s.table, server))
+	}
+}
+
+// newPlace returns where a server goes: to the head, as in IPVS. While the service is starting, the first results come
+// in any order, and the table is to be the one that results in the file's order would have given.
+func (s *Service) newPlace(server *Server) int {
+	if !s.starting {
+		return 0
+	}
+	i := slices.IndexFunc(s.table, func(other *Server) bool { return other.order < server.order })
+	if i < 0 {
+		return len(s.table)
+	}
+	return i
+}
+
+func (s *Service) unlist(server *Server) {
+	if !server.listed {
+		return
+	}
+	i := slices.Index(s.table, server)
+	s.table = slices.Delete(s.table, i, i+1)
+	server.listed, server.weight = false, 0
+	s.scheduler.Removed(s.list(), i)
+}
+
+// switchFallback has the fallback server in the table exactly while no real server is alive.
+func (s *Service) switchFallback() []Event {
+	f := s.fallback
+	switch {
+	case f == nil:
+		return nil
+	case s.alive() && f.listed:
+		s.unlist(f)
+		return []Event{newEvent(FallbackOff, s.id, f.addr, "a real server is alive")}
+	case !s.alive() && !f.listed:
+		s.enlist(f, 1)
+		return []Event{newEvent(FallbackOn, s.id, f.addr, "no real server is alive")}
+	}
+	return nil
+}
+
+func (s *Service) alive() bool {
+	for _, server := range s.servers {
+		if server.state == check.Up {
+			return true
+		}
+	}
+	return false
+}
+
+// settle ends the start once every server is known, and tells those who wait as soon as there is someone to pick.
+func (s *Service) settle() {
+	unknown := 0
+	for _, server := range s.servers {
+		if server.state == check.Unknown {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		s.starting = false
+	}
+	if unknown == 0 || s.alive() {
+		select {
+		case <-s.settled:
+		default:
+			close(s.settled)
+		}
+	}
+}
+
+// destinations is a Service as its scheduler sees it.
+type destinations Service
+
+func (s *Service) list() *destinations { return (*destinations)(s) }
+
+func (d *destinations) Len() int         { return len(d.table) }
+func (d *destinations) Weight(i int) int { return d.table[i].weight }
+func (d *destinations) Overloaded(i int) bool {
+	return slices.Contains(d.skip, d.table[i])
+}
