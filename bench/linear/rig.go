@@ -1,0 +1,178 @@
+package linear
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lvsession/lvsession/bench/rig/child"
+	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/client"
+)
+
+// Rig is an NDB Cluster of two data nodes and two SQL nodes, and two sessiond on it. It is built from the checkout
+// that the working directory lies in.
+type Rig struct {
+	Cluster *ndbcluster.Cluster
+
+	dir      string
+	sessiond []*child.Process
+	clients  []*client.Client
+}
+
+// StartRig starts everything on loopback, with its files in dir. Where there is no NDB Cluster, the error is
+// [ndbcluster.ErrNoKit]. The caller stops the rig and then removes dir.
+func StartRig(ctx context.Context, dir string) (r *Rig, err error) {
+	r = &Rig{dir: dir}
+	defer func() {
+		if err != nil {
+			r.Stop()
+		}
+	}()
+	if r.Cluster, err = ndbcluster.StartDir(ctx, filepath.Join(dir, "ndb"), ndbcluster.Options{}); err != nil {
+		return r, err
+	}
+	program := filepath.Join(dir, "sessiond")
+	for _, args := range [][]string{
+		{"go", "build", "-o", program, "github.com/lvsession/lvsession/cmd/sessiond"},
+		{program, "schema", "apply", "--dsn", r.Cluster.DSNs()[0]},
+	} {
+		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
+			return r, fmt.Errorf("%s: %w\n%s", filepath.Base(args[0]), err, out)
+		}
+	}
+	for i := range 2 {
+		if err := r.startSessiond(ctx, program, "sessiond"+strconv.Itoa(i+1)); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// startSessiond starts one, with times that no run outlasts, and waits until it is ready.
+func (r *Rig) startSessiond(ctx context.Context, program, name string) error {
+	port, err := child.Port()
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	log, err := os.Create(filepath.Join(r.dir, name+".log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	args := []string{"--store", "mysql", "--http", address, "--idle", "2h", "--tombstone", "2h", "--grace", "2h", "--lock-ttl", "2h"}
+	for _, dsn := range r.Cluster.DSNs() {
+		args = append(args, "--dsn", dsn)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	p, err := child.Start(cmd)
+	if err != nil {
+		return err
+	}
+	r.sessiond = append(r.sessiond, p)
+	if err := ready(ctx, p, "http://"+address+"/readyz"); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, child.Tail(log.Name(), 20))
+	}
+	// A client that avoids its only sessiond for long would leave the most interesting moments out.
+	c, err := client.New([]string{"http://" + address}, "linear", client.Options{Avoid: time.Millisecond})
+	if err != nil {
+		return err
+	}
+	r.clients = append(r.clients, c)
+	return nil
+}
+
+func ready(ctx context.Context, p *child.Process, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true}
+	for p.Alive() && ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+		if err != nil {
+			return err
+		}
+		if answer, err := transport.RoundTrip(req); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return errors.New("is not ready")
+}
+
+// Sessions are the same namespace through each sessiond. None of them repeats what it got no answer to.
+func (r *Rig) Sessions() (list []sessionstore.Sessions) {
+	for _, c := range r.clients {
+		list = append(list, c)
+	}
+	return list
+}
+
+// Kills returns a [Config].Disturb that kills each of the nodes with SIGKILL, one after the other, and starts it
+// again, with so many operations answered before, while it is away, and after.
+func (r *Rig) Kills(operations int, report func(format string, args ...any), nodes ...string) func(context.Context, func(int) error) error {
+	return func(ctx context.Context, progress func(int) error) error {
+		for _, node := range nodes {
+			if err := progress(operations); err != nil {
+				return err
+			}
+			began := time.Now()
+			if err := r.Cluster.Kill(node); err != nil {
+				return err
+			}
+			if err := progress(operations); err != nil {
+				return fmt.Errorf("while %s is away: %w", node, err)
+			}
+			away := time.Since(began)
+			if err := r.Cluster.Boot(ctx, node); err != nil {
+				return err
+			}
+			report("%s was killed, started again after %.1fs and ready after %.1fs", node, away.Seconds(), time.Since(began).Seconds())
+		}
+		return progress(operations)
+	}
+}
+
+// Check reports whether both sessiond still run.
+func (r *Rig) Check() error {
+	for i, p := range r.sessiond {
+		if !p.Alive() {
+			return fmt.Errorf("sessiond%d ended: %w\n%s", i+1, p.Err(), child.Tail(filepath.Join(r.dir, fmt.Sprintf("sessiond%d.log", i+1)), 20))
+		}
+	}
+	return nil
+}
+
+// Stop stops everything.
+func (r *Rig) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var all errgroup.Group
+	for _, c := range r.clients {
+		all.Go(func() error { return c.Shutdown(ctx) })
+	}
+	all.Wait() // what is still under way is of no interest any more
+	for _, p := range r.sessiond {
+		p.Kill()
+	}
+	if r.Cluster != nil {
+		r.Cluster.Stop()
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// idle is the sessions' idle time-out.
+const idle = 24 * time.Minute
+
+// visit is one request's use of a session. The session must be as this client left it: each client has sessions of its
+// own, so a refusal is a bug of the store and ends the measurement.
+type visit func(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error
+
+// mix is a kind of load.
+type mix struct {
+	name  string
+	what  string
+	visit visit
+	// Targets at full concurrency: how many times the reference's rate, and what part of its p99. 0 means none.
+	rate, p99 float64
+}
+
+var mixes = []mix{
+	{"read", "read", read, 6, 1. / 5},
+	{"cycle", "read, then write", cycle, 2.5, 1. / 2},
+	{"php", "read, then touch, one in ten writes", php, 5, 0},
+}
+
+func find(name string) (mix, bool) {
+	for _, m := range mixes {
+		if m.name == name {
+			return m, true
+		}
+	}
+	return mix{}, false
+}
+
+func read(ctx context.Context, s side, client int, key sessionstore.Key, _ []byte) error {
+	_, err := s.read(ctx, client, key)
+	return err
+}
+
+func cycle(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+	version, err := s.read(ctx, client, key)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, client, key, version, payload)
+}
+
+func php(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+	version, err := s.read(ctx, client, key)
+	if err != nil {
+		return err
+	}
+	if rand.IntN(10) == 0 {
+		return s.write(ctx, client, key, version, payload)
+	}
+	return s.touch(ctx, client, key)
+}
+
+// key returns the key of a session by its number.
+func key(n int) sessionstore.Key { return sessionstore.NewKey("bench", fmt.Sprintf("session%020d", n)) }
+
+// load writes all sessions.
+func (o options) load(ctx context.Context, s *ours) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for client := range o.clients {
+		group.Go(func() error {
+			payload := newPayload(o.payload)
+			for n := client; n < o.sessions; n += o.clients {
+				renew(payload)
+				w := sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion}
+				if _, err := s.store.Write(ctx, key(n), w); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// outcome is one measurement.
+type outcome struct {
+	latency *hdrhistogram.Histogram // microseconds
+	seconds float64
+}
+
+// apply puts one side under load.
+func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome, error) {
+	begin := time.Now().Add(o.warm)
+	end := begin.Add(o.span)
+	all := make([]*hdrhistogram.Histogram, clients)
+	group, ctx := errgroup.WithContext(ctx)
+	for client := range clients {
+		all[client] = hdrhistogram.New(1, 60_000_000, 3)
+		group.Go(func() error {
+			payload := newPayload(o.payload)
+			own := (o.sessions - client + o.clients - 1) / o.clients
+			for {
+				renew(payload)
+				began := time.Now()
+				if began.After(end) {
+					return nil
+				}
+				if err := m.visit(ctx, s, client, key(client+o.clients*rand.IntN(own)), payload); err != nil {
+					return err
+				}
+				if now := time.Now(); began.After(begin) && !now.After(end) {
+					_ = all[client].RecordValue(max(1, now.Sub(began).Microseconds())) // a minute at most
+				}
+			}
+		})
+	}
+	err := group.Wait()
+	out := outcome{all[0], o.span.Seconds()}
+	for _, h := range all[1:] {
+		out.latency.Merge(h)
+	}
+	return out, err
+}
+
+// newPayload returns bytes like those of a serialised session: text, with little to escape.
+func newPayload(n int) []byte {
+	payload := make([]byte, n)
+	const text = "cart|a:2:{s:4:\"item\";i:42;s:5:\"count\";i:7;}user|s:12:\"visitor name\";"
+	for i := range payload {
+		payload[i] = text[i%len(text)]
+	}
+	return payload
+}
+
+// renew makes the payload another one.
+func renew(payload []byte) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], rand.Uint64())
+	for i := range min(len(b), len(payload)) {
+		payload[i] = 'a' + b[i]%26
+	}
+}

@@ -1,0 +1,186 @@
+// Command sql measures the store in MySQL NDB Cluster against one statement an operation, which is what a careful
+// PdoSessionHandler would do: the same operations on the same rows, by the same SQL nodes, over as many connections as
+// there are clients.
+//
+//	go run ./bench/sql
+//
+// Without --dsn it starts a cluster on loopback and removes it afterwards. Both sides take turns in every round; figures
+// are medians over the rounds.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/pprof"
+	"syscall"
+	"time"
+
+	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/schema"
+	"github.com/lvsession/lvsession/sessionstore/ndb"
+)
+
+type options struct {
+	dsns     list
+	mixes    list
+	sessions int
+	payload  int
+	clients  int
+	rounds   int
+	span     time.Duration
+	warm     time.Duration
+	profile  string
+}
+
+// list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string     { return fmt.Sprint(*l) }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse()
+	if err == nil {
+		err = o.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sql:", err)
+		os.Exit(1)
+	}
+}
+
+func parse() (o options, err error) {
+	flag.Var(&o.dsns, "dsn", "DSN of an SQL node, of which the database gets the schema and the sessions; repeat it for each node")
+	flag.Var(&o.mixes, "mix", "measure only this mix (read, cycle, php); may be repeated")
+	flag.IntVar(&o.sessions, "sessions", 10_000, "sessions in the store")
+	flag.IntVar(&o.payload, "payload", 2048, "bytes of a payload")
+	flag.IntVar(&o.clients, "clients", 256, "concurrent clients, beside the measurements with one")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
+	flag.DurationVar(&o.span, "span", 3*time.Second, "length of one measurement")
+	flag.DurationVar(&o.warm, "warm", time.Second/2, "load before each measurement")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of our side's concurrent measurements to this file")
+	flag.Parse()
+	if o.rounds < 1 || o.span <= 0 || o.warm < 0 || o.clients < 1 || o.sessions < o.clients || o.payload < 1 || o.payload > 29_000 {
+		return o, errors.New("rounds, span, clients, sessions or payload are out of range")
+	}
+	for _, name := range o.mixes {
+		if _, ok := find(name); !ok {
+			return o, fmt.Errorf("there is no mix %q", name)
+		}
+	}
+	return o, nil
+}
+
+func (o options) run(ctx context.Context) error {
+	fmt.Printf("%s, %d cores; %d sessions of %d bytes, %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.sessions, o.payload, o.rounds, o.span)
+	dsns := []string(o.dsns)
+	if len(dsns) == 0 {
+		dir, err := os.MkdirTemp("", "lvsession-bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		cluster, err := ndbcluster.StartDir(ctx, dir, ndbcluster.Options{})
+		if err != nil {
+			return err
+		}
+		defer cluster.Stop()
+		dsns = cluster.DSNs()
+	}
+	if err := install(ctx, dsns[0]); err != nil {
+		return err
+	}
+	ours, err := openStore(ctx, dsns)
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	reference, err := openReference(dsns, o.clients)
+	if err != nil {
+		return err
+	}
+	defer reference.Close()
+	if err := o.load(ctx, ours); err != nil {
+		return fmt.Errorf("load sessions: %w", err)
+	}
+	results, err := o.measure(ctx, reference, ours)
+	if err != nil {
+		return err
+	}
+	tabulate(os.Stdout, results)
+	return nil
+}
+
+func install(ctx context.Context, dsn string) error {
+	db, err := ndb.OpenDB(dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, _, err = schema.Apply(ctx, db, schema.NDB)
+	return err
+}
+
+// measure runs every mix, alone and with all clients, on both sides by turns.
+func (o options) measure(ctx context.Context, reference, ours side) ([]*result, error) {
+	var results []*result
+	for _, m := range mixes {
+		if len(o.mixes) > 0 && !o.wants(m.name) {
+			continue
+		}
+		for _, clients := range []int{o.clients, 1} {
+			results = append(results, &result{mix: m, clients: clients})
+		}
+	}
+	stop := func() {}
+	defer func() { stop() }()
+	if o.profile != "" {
+		file, err := os.Create(o.profile)
+		if err != nil {
+			return nil, err
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		stop = func() { pprof.StopCPUProfile(); file.Close() }
+	}
+	for round := range o.rounds {
+		for _, r := range results {
+			turns := []turn{{reference, &r.reference}, {ours, &r.ours}}
+			if round%2 == 1 {
+				turns[0], turns[1] = turns[1], turns[0]
+			}
+			for _, t := range turns {
+				out, err := o.apply(ctx, t.side, r.mix, r.clients)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", r.mix.name, err)
+				}
+				t.figures.add(out)
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %s, %d clients: %s and %s a second\n", round+1, r.mix.name, r.clients,
+				number(r.reference.rate[round]), number(r.ours.rate[round]))
+		}
+	}
+	return results, nil
+}
+
+type turn struct {
+	side    side
+	figures *figures
+}
+
+func (o options) wants(mix string) bool {
+	for _, name := range o.mixes {
+		if name == mix {
+			return true
+		}
+	}
+	return false
+}
