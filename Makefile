@@ -1,0 +1,31 @@
+# What each target needs beyond Go, `make install` brings: Debian packages, if it runs as root.
+.DEFAULT_GOAL := help
+.PHONY: help demo build test install lint fuzz bench clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## run the whole product in one process on 127.0.0.1:8080
+	go run ./cmd/demo
+
+build: ## build every program into bin/
+	go build -o bin/ ./cmd/...
+
+install: ## install what the tests need and is missing (Debian, as root; otherwise those tests are skipped)
+	@./bench/rig/install
+
+test: install ## run every test, with the race detector
+	go test -race -timeout 20m ./...
+	cd bench/engines && go vet ./... && go build -o /dev/null .
+
+lint: ## check format, vet, static analysis, module files and PHP style
+	@./.ci/lint
+
+fuzz: ## run each fuzz target for FUZZTIME (default 10s)
+	@./.ci/fuzz $${FUZZTIME:-10s}
+
+bench: ## measure what the documents quote; writes bench/results/
+	@./bench/run
+
+clean: ## remove what was built
+	rm -rf bin
