@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/sessionstore"
 )
 
@@ -76,9 +76,9 @@ func (o options) load(ctx context.Context, s *ours) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range o.clients {
 		group.Go(func() error {
-			payload := newPayload(o.payload)
+			payload := figures.Payload(o.payload)
 			for n := client; n < o.sessions; n += o.clients {
-				renew(payload)
+				figures.Renew(payload)
 				w := sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion}
 				if _, err := s.store.Write(ctx, key(n), w); err != nil {
 					return err
@@ -103,12 +103,12 @@ func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome
 	all := make([]*hdrhistogram.Histogram, clients)
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range clients {
-		all[client] = hdrhistogram.New(1, 60_000_000, 3)
+		all[client] = figures.Histogram()
 		group.Go(func() error {
-			payload := newPayload(o.payload)
+			payload := figures.Payload(o.payload)
 			own := (o.sessions - client + o.clients - 1) / o.clients
 			for {
-				renew(payload)
+				figures.Renew(payload)
 				began := time.Now()
 				if began.After(end) {
 					return nil
@@ -128,23 +128,4 @@ func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome
 		out.latency.Merge(h)
 	}
 	return out, err
-}
-
-// newPayload returns bytes like those of a serialised session: text, with little to escape.
-func newPayload(n int) []byte {
-	payload := make([]byte, n)
-	const text = "cart|a:2:{s:4:\"item\";i:42;s:5:\"count\";i:7;}user|s:12:\"visitor name\";"
-	for i := range payload {
-		payload[i] = text[i%len(text)]
-	}
-	return payload
-}
-
-// renew makes the payload another one.
-func renew(payload []byte) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], rand.Uint64())
-	for i := range min(len(b), len(payload)) {
-		payload[i] = 'a' + b[i]%26
-	}
 }

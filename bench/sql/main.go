@@ -20,14 +20,15 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/schema"
 	"github.com/lvsession/lvsession/sessionstore/ndb"
 )
 
 type options struct {
-	dsns     list
-	mixes    list
+	dsns     figures.List
+	mixes    figures.List
 	sessions int
 	payload  int
 	clients  int
@@ -36,12 +37,6 @@ type options struct {
 	warm     time.Duration
 	profile  string
 }
-
-// list is a flag that may be repeated.
-type list []string
-
-func (l *list) String() string     { return fmt.Sprint(*l) }
-func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -162,10 +157,10 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", r.mix.name, err)
 				}
-				t.figures.add(out)
+				t.latency.Add(out.latency, out.seconds)
 			}
 			fmt.Fprintf(os.Stderr, "round %d: %s, %d clients: %s and %s a second\n", round+1, r.mix.name, r.clients,
-				number(r.reference.rate[round]), number(r.ours.rate[round]))
+				figures.Number(r.reference.Rate[round]), figures.Number(r.ours.Rate[round]))
 		}
 	}
 	return results, nil
@@ -173,7 +168,7 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 
 type turn struct {
 	side    side
-	figures *figures
+	latency *figures.Latency
 }
 
 func (o options) wants(mix string) bool {

@@ -1,0 +1,75 @@
+// Package figures holds what the benchmarks that compare two sides have in common: the samples that they take in each
+// round, how those are printed, and the payloads that they store.
+package figures
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Samples are the values of one figure, one a round.
+type Samples []float64
+
+// Add adds the value of a round.
+func (s *Samples) Add(v float64) { *s = append(*s, v) }
+
+// Median is the median over the rounds; 0 without any.
+func (s Samples) Median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// String is the median, with the least and the most.
+func (s Samples) String() string {
+	if len(s) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%s–%s)", Number(s.Median()), Number(slices.Min(s)), Number(slices.Max(s)))
+}
+
+// Number prints three digits, or more of a large number.
+func Number(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return fmt.Sprintf("%.2f", v)
+	}
+}
+
+// AtLeast prints a ratio and whether it reaches its target.
+func AtLeast(ratio, target float64) string { return verdict(ratio, "≥", target, ratio >= target) }
+
+// AtMost prints a ratio and whether it keeps to its target.
+func AtMost(ratio, target float64) string { return verdict(ratio, "≤", target, ratio <= target) }
+
+func verdict(ratio float64, word string, target float64, met bool) string {
+	verdict := "missed"
+	if met {
+		verdict = "met"
+	}
+	return fmt.Sprintf("%.2f × (target %s %.2f: %s)", ratio, word, target, verdict)
+}
+
+// Latency is the latency of one kind of work: one sample a round of its rate and quantiles.
+type Latency struct {
+	Rate     Samples // a second
+	P50, P99 Samples // ms
+}
+
+// Add adds a round's histogram, in microseconds, that was filled for so many seconds.
+func (l *Latency) Add(h *hdrhistogram.Histogram, seconds float64) {
+	l.Rate.Add(float64(h.TotalCount()) / seconds)
+	l.P50.Add(float64(h.ValueAtQuantile(50)) / 1000)
+	l.P99.Add(float64(h.ValueAtQuantile(99)) / 1000)
+}
+
+// Histogram returns an empty histogram of microseconds, up to a minute.
+func Histogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 60_000_000, 3) }
