@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -12,14 +11,14 @@ import (
 
 // How often the first waiter asks the store for a lease that it was not woken for.
 const (
-	pollElsewhere = 5 * time.Millisecond   // at first, while a request of another sessiond holds it; doubles
-	pollAtMost    = 80 * time.Millisecond  // up to this
+	pollElsewhere = 5 * time.Millisecond   // at first, and whenever the lease has changed hands elsewhere; doubles
+	pollAtMost    = 80 * time.Millisecond  // up to this, while one request of another sessiond holds it
 	pollHere      = 250 * time.Millisecond // while a request of this one does: it may have closed through another
 )
 
 // queue lets the requests of one process wait for leases in order of arrival. A waiter is woken when the lease is
 // released here; the first one, and only that one, asks the store now and then, for leases that are held or released
-// through another sessiond.
+// through another sessiond. Among sessionds turns are fair by [streak].
 type queue struct {
 	store Store
 
@@ -32,6 +31,7 @@ type line struct {
 	holder  uint64      // token of the lease taken here, 0 if there is none
 	expiry  *time.Timer // ends the holder's turn with its lease
 	waiters []*waiter
+	streak  streak
 }
 
 // waiter is a request in a line. Its channel is signalled when it may have become its turn.
@@ -118,13 +118,17 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Du
 	defer over.Stop()
 	poll := time.NewTimer(wait)
 	defer poll.Stop()
-	pause := pollElsewhere
+	elsewhere := elsewhere{since: time.Now()}
 	var locked error = ErrLocked
 	for {
 		select {
 		case <-w.turn:
 			if q.state(key).held {
 				poll.Reset(pollHere)
+				continue
+			}
+			if q.giveWay(ctx, key) {
+				poll.Reset(2 * pollElsewhere)
 				continue
 			}
 		case <-poll.C:
@@ -135,6 +139,7 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Du
 		}
 		lease, err := q.store.Lock(ctx, key, ttl)
 		if !errors.Is(err, ErrLocked) {
+			elsewhere.withdraw(ctx, q.store, key)
 			return lease, err
 		}
 		locked = err
@@ -142,8 +147,8 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Du
 			poll.Reset(pollHere)
 			continue
 		}
-		poll.Reset(pause/2 + rand.N(pause))
-		pause = min(2*pause, pollAtMost)
+		elsewhere.ask(ctx, q.store, key)
+		poll.Reset(elsewhere.pause(err))
 	}
 }
 
@@ -153,6 +158,7 @@ func (q *queue) begin(key Key, l *line, token uint64, ttl time.Duration) {
 		l.expiry.Stop()
 	}
 	l.holder = token
+	l.streak.begin()
 	l.expiry = time.AfterFunc(ttl, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()

@@ -180,10 +180,11 @@ func TestLockFollowsRegenerate(t *testing.T) {
 		began := time.Now()
 		go func() {
 			o := locked(t, ns, id, 0) // by what becomes an alias
-			waited <- time.Since(began)
+			took := time.Since(began)
 			if err := ns.Close(t.Context(), id, o.Lease.Token); err != nil {
 				t.Error(err)
 			}
+			waited <- took
 		}()
 		synctest.Wait()
 		newID, _, err := ns.Regenerate(t.Context(), id, sessionstore.RegenerateOptions{Token: held.Lease.Token})
