@@ -18,7 +18,8 @@ func TestPHPUnit(t *testing.T) {
 	sessiond := filepath.Join(t.TempDir(), "sessiond")
 	run(t, exec.Command("go", "build", "-o", sessiond, "github.com/lvsession/lvsession/cmd/sessiond"))
 	tests := exec.Command(phpunit)
-	tests.Env = append(os.Environ(), "LVSESSION_SESSIOND="+sessiond)
+	// A folder for temporary files of its own: the breaker's must not outlive the test's ports.
+	tests.Env = append(os.Environ(), "LVSESSION_SESSIOND="+sessiond, "TMPDIR="+t.TempDir())
 	t.Logf("%s", run(t, tests))
 }
 

@@ -11,6 +11,7 @@ use Lvsession\Exception\Locked;
 use Lvsession\Exception\NotFound;
 use Lvsession\Exception\SessionException;
 use Lvsession\Exception\TooLarge;
+use Lvsession\Exception\Unauthorized;
 use Lvsession\Exception\Unavailable;
 
 /**
@@ -39,15 +40,20 @@ final class Client
         'locked' => Locked::class,
         'unavailable' => Unavailable::class,
         'method not allowed' => Invalid::class,
+        'unauthorized' => Unauthorized::class,
+        'forbidden' => Unauthorized::class,
     ];
 
     private Options $options;
     private Endpoints $endpoints;
 
+    /** @var array<string, Connection> those in use by this object, by address */
+    private array $connections = [];
+
     public function __construct(Options $options)
     {
         $this->options = $options;
-        $this->endpoints = new Endpoints($options->endpoints);
+        $this->endpoints = new Endpoints($options->endpoints, $options->breaker ? new Breaker() : null);
     }
 
     /**
@@ -72,12 +78,8 @@ final class Client
         string $id
     ): ?StoredSession {
         $wait = $this->options->lockWaitMs;
-        $body = json_encode([
-            'lock' => true,
-            'lock_ttl_ms' => $this->options->lockTtlMs,
-            'lock_wait_ms' => $wait === 0 ? -1 : $wait,
-        ]);
-        $response = $this->call('open', $id, 'POST', '/open', self::json((string) $body), $wait);
+        $body = "{\"lock\":true,\"lock_ttl_ms\":{$this->options->lockTtlMs},\"lock_wait_ms\":" . ($wait ?: -1) . '}';
+        $response = $this->call('open', $id, 'POST', '/open', self::json($body), $wait);
         if ($response->status === 201) {
             return null;
         }
@@ -85,7 +87,8 @@ final class Client
         if (preg_match('~^[0-9]{0,20}$~D', $lease) !== 1) {
             throw $this->misunderstood('open', $id);
         }
-        return new StoredSession($response->body, $this->version('open', $id, $response), $lease);
+        $readOnly = $response->header('session-read-only') !== '';
+        return new StoredSession($response->body, $this->version('open', $id, $response), $lease, $readOnly);
     }
 
     /**
@@ -113,6 +116,7 @@ final class Client
      * @param int    $ifVersion the version that was read, NO_VERSION or ANY_VERSION
      * @param string $lease     of open, or '' without one
      * @param int    $idleMs    how long after now the session expires
+     * @param bool   $close     whether to release the lease once that is done; a write that fails releases nothing
      *
      * @return int the session's new version
      *
@@ -126,7 +130,8 @@ final class Client
         string $payload,
         int $ifVersion,
         string $lease,
-        int $idleMs
+        int $idleMs,
+        bool $close = false
     ): int {
         $headers = ['Content-Type' => self::BINARY, 'Session-Idle' => (string) $idleMs];
         if ($ifVersion === self::NO_VERSION) {
@@ -134,7 +139,7 @@ final class Client
         } elseif ($ifVersion !== self::ANY_VERSION) {
             $headers['If-Match'] = "\"$ifVersion\"";
         }
-        $request = [$headers + self::lease($lease), $payload];
+        $request = [$headers + self::lease($lease, $close), $payload];
         $resent = false;
         try {
             $response = $this->call('write', $id, 'PUT', '', $request, 0, $resent);
@@ -142,6 +147,9 @@ final class Client
             $own = $resent ? $this->ownWrite($id, $payload, $ifVersion) : null;
             if ($own === null) {
                 throw $e;
+            }
+            if ($close && $lease !== '') {
+                $this->close($id, $lease);
             }
             return $own;
         }
@@ -151,7 +159,8 @@ final class Client
     /**
      * Moves the expiry of a session.
      *
-     * @param bool $create whether to store an empty session where there is none
+     * @param bool   $create whether to store an empty session where there is none
+     * @param string $lease  to release once that is done, or ''
      *
      * @throws SessionException NotFound without $create, Destroyed, Invalid; Unavailable
      */
@@ -159,22 +168,27 @@ final class Client
         #[\SensitiveParameter]
         string $id,
         bool $create,
-        int $idleMs
+        int $idleMs,
+        string $lease = ''
     ): void {
-        $body = json_encode(['create' => $create, 'idle_ms' => $idleMs]);
-        $this->done('touch', $id, $this->call('touch', $id, 'POST', '/touch', self::json((string) $body)));
+        $request = self::json('{"create":' . ($create ? 'true' : 'false') . ",\"idle_ms\":$idleMs}");
+        $request[0] += self::lease($lease, true);
+        $this->done('touch', $id, $this->call('touch', $id, 'POST', '/touch', $request));
     }
 
     /**
      * Ends a session. Idempotent.
      *
+     * @param string $lease to release once that is done, or ''
+     *
      * @throws SessionException Invalid; Unavailable
      */
     public function destroy(
         #[\SensitiveParameter]
-        string $id
+        string $id,
+        string $lease = ''
     ): void {
-        $this->done('destroy', $id, $this->call('destroy', $id, 'DELETE'));
+        $this->done('destroy', $id, $this->call('destroy', $id, 'DELETE', '', [self::lease($lease, true), '']));
     }
 
     /**
@@ -271,17 +285,44 @@ final class Client
         int $extraMs = 0,
         bool &$resent = false
     ): Response {
+        // PHP warns of a connection that fails, even where the other sessiond is still to be asked, and a site's own
+        // error handler may turn that into an exception.
+        set_error_handler([Connection::class, 'noteWarning'], E_WARNING | E_NOTICE);
+        try {
+            return $this->exchange($what, $method, $path, $request, $extraMs, $resent);
+        } finally {
+            restore_error_handler();
+        }
+    }
+
+    /**
+     * @param array{0: array<string, string>, 1: string}|null $request headers and body
+     *
+     * @throws SessionException
+     */
+    private function exchange(
+        string $what,
+        string $method,
+        string $path,
+        ?array $request,
+        int $extraMs,
+        bool &$resent
+    ): Response {
         [$headers, $body] = $request ?? [[], ''];
         if (strlen($body) > Response::MAX_BODY) {
             throw new TooLarge("lvsession: cannot $what: the payload of " . strlen($body) . ' bytes is over the limit');
+        }
+        if ($this->options->secret !== '') {
+            $headers['Authorization'] = 'Bearer ' . $this->options->secret;
         }
         $reasons = [];
         foreach ($this->endpoints->inOrder() as $endpoint) {
             $text = self::format($endpoint, $method, $path, $headers, $body);
             try {
                 $response = $this->attempt($endpoint, $text, $extraMs);
+                $this->endpoints->worked($endpoint);
             } catch (TransportFailure $e) {
-                $this->endpoints->failed($endpoint);
+                $this->endpoints->failed($endpoint, $e->timedOut);
                 $reasons[] = $endpoint->address() . ': ' . $e->getMessage();
                 $resent = $resent || $e->sent;
                 continue;
@@ -294,9 +335,12 @@ final class Client
             if (!$error instanceof Unavailable) {
                 throw $error;
             }
-            $this->endpoints->failed($endpoint);
+            $this->endpoints->failed($endpoint, false);
             $reasons[] = $endpoint->address() . ': ' . $error->getMessage();
             $resent = true;
+        }
+        if ($reasons === []) {
+            $reasons[] = 'no sessiond answered in time when it was last tried, a moment ago';
         }
         throw new Unavailable("lvsession: cannot $what: " . implode('; ', $reasons));
     }
@@ -310,20 +354,35 @@ final class Client
     {
         $timeoutMs = $this->options->timeoutMs + $extraMs;
         try {
-            return Connection::open($endpoint, $this->options->connectTimeoutMs)->exchange($request, $timeoutMs);
+            return $this->connection($endpoint)->exchange($request, $timeoutMs);
         } catch (TransportFailure $e) {
             if (!$e->stale) {
                 throw $e;
             }
         }
         try {
-            $fresh = Connection::open($endpoint, $this->options->connectTimeoutMs, true);
-            $response = $fresh->exchange($request, $timeoutMs);
+            $response = $this->connection($endpoint, true)->exchange($request, $timeoutMs);
         } catch (TransportFailure $e) {
-            throw new TransportFailure($e->getMessage(), true);
+            throw new TransportFailure($e->getMessage(), true, false, $e->timedOut);
         }
         $response->resent = true;
         return $response;
+    }
+
+    /**
+     * @param bool $fresh whether it must be a new one
+     *
+     * @throws TransportFailure
+     */
+    private function connection(Endpoint $endpoint, bool $fresh = false): Connection
+    {
+        $address = $endpoint->address();
+        $connection = $this->connections[$address] ?? null;
+        if ($connection === null || $fresh || !$connection->again()) {
+            $connection = Connection::open($endpoint, $this->options->connectTimeoutMs, $fresh);
+            $this->connections[$address] = $connection;
+        }
+        return $connection;
     }
 
     /**
@@ -337,6 +396,7 @@ final class Client
         string $body
     ): string {
         $head = "$method $path HTTP/1.1\r\nHost: {$endpoint->host()}\r\n";
+        // One write for all of it: a head and a body that travel apart cost the server a second read.
         foreach ($headers as $name => $value) {
             $head .= "$name: $value\r\n";
         }
@@ -401,8 +461,11 @@ final class Client
     /**
      * @return array<string, string>
      */
-    private static function lease(string $token): array
+    private static function lease(string $token, bool $close = false): array
     {
-        return $token === '' ? [] : ['Session-Lease' => $token];
+        if ($token === '') {
+            return [];
+        }
+        return ['Session-Lease' => $token] + ($close ? ['Session-Close' => '1'] : []);
     }
 }

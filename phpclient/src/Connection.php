@@ -28,6 +28,9 @@ final class Connection
     /** Process that opened the first stream: a forked child keeps none, lest it reads its parent's answers. */
     private static int $owner = 0;
 
+    /** What PHP complained about last, see noteWarning(). */
+    private static string $warning = '';
+
     /** @var resource */
     private $stream;
 
@@ -80,6 +83,24 @@ final class Connection
     }
 
     /**
+     * Takes the connection for one more exchange of the same script.
+     *
+     * @return bool false if it is of no more use: get another by open()
+     */
+    public function again(): bool
+    {
+        if (!is_resource($this->stream) || self::$owner !== getmypid()) {
+            return false;
+        }
+        if (stream_set_chunk_size($this->stream, self::BUSY) !== self::IDLE || !self::silent($this->stream)) {
+            return false;
+        }
+        $this->reused = true;
+        $this->answering = false;
+        return true;
+    }
+
+    /**
      * Sends a request and reads its answer to the end.
      *
      * @throws TransportFailure if there is no complete answer in time; the connection is closed then
@@ -107,21 +128,33 @@ final class Connection
         return $response;
     }
 
+    /** For set_error_handler(): PHP's warnings end here while an exchange goes on. */
+    public static function noteWarning(int $level, string $message): bool
+    {
+        self::$warning = $message;
+        return true;
+    }
+
     /**
      * @return resource
      */
     private static function connect(Endpoint $endpoint, int $timeoutMs)
     {
+        $began = hrtime(true);
+        self::$warning = '';
         $stream = @stream_socket_client(
             $endpoint->address(),
             $errno,
             $error,
             $timeoutMs / 1000,
             STREAM_CLIENT_CONNECT | STREAM_CLIENT_PERSISTENT,
-            stream_context_create(['socket' => ['tcp_nodelay' => true]])
+            stream_context_create($endpoint->context())
         );
         if ($stream === false) {
-            throw new TransportFailure("cannot connect: $error", false);
+            $slow = hrtime(true) - $began >= $timeoutMs * 900000;
+            // Of a TLS handshake that failed PHP tells in warnings only.
+            $why = (string) $error !== '' ? $error : preg_replace('~\s+~', ' ', self::$warning);
+            throw new TransportFailure("cannot connect: $why", false, false, $slow);
         }
         return $stream;
     }
@@ -146,7 +179,7 @@ final class Connection
             $n = @fwrite($this->stream, $sent === 0 ? $request : substr($request, $sent));
             if ($n === false || $n === 0) {
                 $slow = stream_get_meta_data($this->stream)['timed_out'];
-                throw $this->failed('cannot send the request', $this->reused && !$slow);
+                throw $this->failed('cannot send the request', $this->reused && !$slow, $slow);
             }
         }
     }
@@ -186,7 +219,7 @@ final class Connection
             return;
         }
         if (stream_get_meta_data($this->stream)['timed_out']) {
-            throw $this->failed('no answer in time');
+            throw $this->failed('no answer in time', false, true);
         }
         $stale = $this->reused && !$this->answering;
         throw $this->failed('the connection ended before the answer did', $stale);
@@ -197,14 +230,17 @@ final class Connection
     {
         $left = intdiv($this->deadline - hrtime(true), 1000);
         if ($left <= 0) {
-            throw $this->failed('no answer in time');
+            throw $this->failed('no answer in time', false, true);
         }
         stream_set_timeout($this->stream, intdiv($left, 1000000), $left % 1000000);
     }
 
-    private function failed(string $why, bool $stale = false): TransportFailure
+    private function failed(string $why, bool $stale = false, bool $timedOut = false): TransportFailure
     {
-        fclose($this->stream);
-        return new TransportFailure($why, true, $stale);
+        if (is_resource($this->stream)) { // a script can close it under us: it is in get_resources()
+            fclose($this->stream);
+        }
+        $this->buffer = '';
+        return new TransportFailure($why, true, $stale, $timedOut);
     }
 }

@@ -5,10 +5,11 @@ declare(strict_types=1);
 namespace Lvsession;
 
 /**
- * The sessionds of a site, in the order in which to try them: as configured, those that failed a moment ago last.
+ * The sessionds of a site, in the order in which to try them: as configured, those that failed a moment ago last, and
+ * those that only cost time not at all.
  *
- * What failed is remembered within this PHP process and, under PHP-FPM, until the end of the request: so a request that
- * met a dead sessiond meets it once.
+ * A failure is remembered within this PHP process and, under PHP-FPM, until the end of the request: so a request that
+ * met a dead sessiond meets it once. One that took until a time-out is told to the other processes too.
  *
  * @internal
  */
@@ -23,27 +24,30 @@ final class Endpoints
     /** @var list<Endpoint> */
     private array $endpoints;
 
+    private ?Breaker $breaker;
+
     /**
      * @param list<Endpoint> $endpoints
      */
-    public function __construct(array $endpoints)
+    public function __construct(array $endpoints, ?Breaker $breaker)
     {
         $this->endpoints = $endpoints;
+        $this->breaker = $breaker;
     }
 
     /**
-     * @return list<Endpoint> all of them: a request fails only when none answers
+     * @return list<Endpoint> none if all of them are known to let everybody wait
      */
     public function inOrder(): array
     {
-        if (self::$shunned === []) {
-            return $this->endpoints;
-        }
-        $now = hrtime(true);
         $good = [];
         $bad = [];
         foreach ($this->endpoints as $endpoint) {
-            if ((self::$shunned[$endpoint->address()] ?? 0) > $now) {
+            $state = $this->breaker === null ? Breaker::CLOSED : $this->breaker->state($endpoint);
+            if ($state === Breaker::OPEN) {
+                continue;
+            }
+            if ($state === Breaker::DOUBTED || $this->isShunned($endpoint)) {
                 $bad[] = $endpoint;
             } else {
                 $good[] = $endpoint;
@@ -52,8 +56,23 @@ final class Endpoints
         return array_merge($good, $bad);
     }
 
-    public function failed(Endpoint $endpoint): void
+    public function failed(Endpoint $endpoint, bool $timedOut): void
     {
         self::$shunned[$endpoint->address()] = hrtime(true) + self::SHUN;
+        if ($timedOut && $this->breaker !== null) {
+            $this->breaker->failed($endpoint);
+        }
+    }
+
+    public function worked(Endpoint $endpoint): void
+    {
+        if ($this->breaker !== null) {
+            $this->breaker->worked($endpoint);
+        }
+    }
+
+    private function isShunned(Endpoint $endpoint): bool
+    {
+        return self::$shunned !== [] && (self::$shunned[$endpoint->address()] ?? 0) > hrtime(true);
     }
 }

@@ -24,10 +24,17 @@ final class Options
     /** A session that cannot be had makes session_start() warn and return false. */
     public const FAILURE_WARN = 'warn';
 
+    /** A session that cannot be had is an empty one for this request, with a warning; nothing of it is stored. */
+    public const FAILURE_READ_ONLY_EMPTY = 'read-only-empty';
+
     /** Where to look for settings that no option names: constants and environment variables, in this order. */
     private const SETTINGS = [
         'LVSESSION_ENDPOINTS' => 'endpoints',
         'LVSESSION_NAMESPACE' => 'namespace',
+        'LVSESSION_SECRET' => 'secret',
+        'LVSESSION_CA_FILE' => 'ca_file',
+        'LVSESSION_CLIENT_CERT' => 'client_cert',
+        'LVSESSION_CLIENT_KEY' => 'client_key',
         'LVSESSION_LOCKING' => 'locking',
         'LVSESSION_LOCK_TTL_MS' => 'lock_ttl_ms',
         'LVSESSION_LOCK_WAIT_MS' => 'lock_wait_ms',
@@ -35,12 +42,17 @@ final class Options
         'LVSESSION_CONNECT_TIMEOUT_MS' => 'connect_timeout_ms',
         'LVSESSION_TIMEOUT_MS' => 'timeout_ms',
         'LVSESSION_ON_FAILURE' => 'on_failure',
+        'LVSESSION_BREAKER' => 'breaker',
         'LVSESSION_STRICT_MODE' => 'strict_mode',
     ];
 
     private const DEFAULTS = [
         'endpoints' => 'http://127.0.0.1:8090',
         'namespace' => 'default',
+        'secret' => '',
+        'ca_file' => '',
+        'client_cert' => '',
+        'client_key' => '',
         'locking' => self::LOCKING_LEASE,
         'lock_ttl_ms' => 30000,
         'lock_wait_ms' => 40000,
@@ -48,6 +60,7 @@ final class Options
         'connect_timeout_ms' => 1000,
         'timeout_ms' => 5000,
         'on_failure' => self::FAILURE_THROW,
+        'breaker' => true,
         'strict_mode' => true,
     ];
 
@@ -59,6 +72,9 @@ final class Options
 
     /** sessiond's namespace, 1 to 64 characters of [a-z0-9_.-]. */
     public string $namespace;
+
+    /** What sessiond wants to see before it serves the namespace, '' for nothing. */
+    public string $secret;
 
     /** One of the LOCKING constants. */
     public string $locking;
@@ -84,6 +100,9 @@ final class Options
     /** One of the FAILURE constants. */
     public string $onFailure;
 
+    /** Whether the PHP processes of a machine tell each other which sessiond does not answer. */
+    public bool $breaker;
+
     /** Whether SessionHandler::register() turns session.use_strict_mode on. */
     public bool $strictMode;
 
@@ -99,8 +118,9 @@ final class Options
             throw new \InvalidArgumentException('lvsession: unknown option "' . array_key_first($unknown) . '"');
         }
         $options += self::DEFAULTS;
-        $this->endpoints = self::readEndpoints($options['endpoints']);
+        $this->endpoints = self::readEndpoints($options['endpoints'], self::readTls($options));
         $this->namespace = self::readNamespace($options['namespace']);
+        $this->secret = self::readSecret($options['secret']);
         $this->locking = self::readWord(
             'locking',
             $options['locking'],
@@ -114,9 +134,20 @@ final class Options
         $this->onFailure = self::readWord(
             'on_failure',
             $options['on_failure'],
-            [self::FAILURE_THROW, self::FAILURE_WARN]
+            [self::FAILURE_THROW, self::FAILURE_WARN, self::FAILURE_READ_ONLY_EMPTY]
         );
+        $this->breaker = self::readBool('breaker', $options['breaker']);
         $this->strictMode = self::readBool('strict_mode', $options['strict_mode']);
+    }
+
+    /**
+     * What var_dump() and dumps of frameworks show: all but the secret.
+     *
+     * @return array<string, mixed>
+     */
+    public function __debugInfo(): array
+    {
+        return ['secret' => $this->secret === '' ? '' : '…'] + get_object_vars($this);
     }
 
     /**
@@ -157,14 +188,14 @@ final class Options
      *
      * @return list<Endpoint>
      */
-    private static function readEndpoints($value): array
+    private static function readEndpoints($value, ?Tls $tls): array
     {
         $urls = is_string($value) ? explode(',', $value) : $value;
         if (!is_array($urls) || $urls === []) {
             throw new \InvalidArgumentException('lvsession: option "endpoints" names no sessiond');
         }
-        return array_map(static function ($url): Endpoint {
-            return Endpoint::parse(is_string($url) ? trim($url) : '');
+        return array_map(static function ($url) use ($tls): Endpoint {
+            return Endpoint::parse(is_string($url) ? trim($url) : '', $tls);
         }, array_values($urls));
     }
 
@@ -176,6 +207,32 @@ final class Options
         if (!is_string($value) || preg_match('~^[a-z0-9][a-z0-9_.-]{0,63}$~D', $value) !== 1) {
             throw new \InvalidArgumentException(
                 'lvsession: option "namespace" has 1 to 64 characters of a-z, 0-9, and after the first also _ . -'
+            );
+        }
+        return $value;
+    }
+
+    /**
+     * @param array<string, mixed> $options
+     */
+    private static function readTls(array $options): ?Tls
+    {
+        $none = $options['ca_file'] === '' && $options['client_cert'] === '' && $options['client_key'] === '';
+        return $none ? null : Tls::fromOptions($options);
+    }
+
+    /**
+     * The message does not quote what was given: it may be most of the secret.
+     *
+     * @param mixed $value
+     */
+    private static function readSecret(
+        #[\SensitiveParameter]
+        $value
+    ): string {
+        if (!is_string($value) || preg_match('~^[\x21-\x7e]{0,1024}$~D', $value) !== 1) {
+            throw new \InvalidArgumentException(
+                'lvsession: option "secret" has at most 1024 characters of printable ASCII, without spaces'
             );
         }
         return $value;

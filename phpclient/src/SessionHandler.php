@@ -4,20 +4,28 @@ declare(strict_types=1);
 
 namespace Lvsession;
 
+use Lvsession\Exception\Conflict;
 use Lvsession\Exception\Destroyed;
-use Lvsession\Exception\Invalid;
+use Lvsession\Exception\Locked;
 use Lvsession\Exception\NotFound;
 use Lvsession\Exception\SessionException;
+use Lvsession\Exception\Unavailable;
 
 /**
  * Keeps PHP's sessions in sessiond.
  *
  * PHP calls the methods in the order that ext/session/session.c lays down: open, validateId (strict mode, an id came
  * with the request), create_sid (none did, or it is not valid), read; then write or, if nothing changed,
- * updateTimestamp; then close. Frameworks call read, write and destroy alone; that works too.
+ * updateTimestamp; then close. After open the last of them is close, so write, updateTimestamp and destroy release the
+ * lease in the same exchange. Frameworks call read, write and destroy alone; that works too, and their lease ends with
+ * the next read of another session, with destroy or with this object.
+ *
+ * A process that was forked from the one that opened a session stores nothing of it and releases nothing: its parent
+ * still has the session.
  *
  * Errors: a session that cannot be had makes read() throw a SessionException (Options::FAILURE_THROW) or warn and
- * return false, so that session_start() fails. It never yields an empty session instead. A change that cannot be stored
+ * return false, so that session_start() fails. It yields an empty session instead only if FAILURE_READ_ONLY_EMPTY asks
+ * for that, and then stores nothing under that id. A change that cannot be stored
  * makes write(), updateTimestamp() and destroy() warn with E_USER_WARNING and return false, as PHP expects of a
  * handler; lastError() and commit() tell a script about it.
  */
@@ -40,6 +48,12 @@ class SessionHandler implements
 
     /** $session was loaded by validateId() and read() has not returned it yet. */
     private bool $loaded = false;
+
+    /** PHP drives this handler, and has called open() but not close(). */
+    private bool $opened = false;
+
+    /** Process that the session is in use by. */
+    private int $owner = 0;
 
     /** Why validateId() could not load the session: for read() to report. */
     private ?SessionException $deferred = null;
@@ -124,12 +138,14 @@ class SessionHandler implements
     {
         $this->lastError = null;
         $this->deferred = null;
+        $this->opened = true;
         return true;
     }
 
     public function close(): bool
     {
         $this->deferred = null;
+        $this->opened = false;
         return $this->leave();
     }
 
@@ -195,7 +211,7 @@ class SessionHandler implements
                 $this->adopt($id);
             }
         } catch (SessionException $e) {
-            return $this->unread($e);
+            return $this->unread($id, $e);
         }
         $this->loaded = false;
         return $this->session->payload;
@@ -234,10 +250,15 @@ class SessionHandler implements
         #[\SensitiveParameter]
         $data
     ): bool {
+        if ($this->id === $id && ($this->isForked() || $this->session->readOnly)) {
+            return true; // nothing changed, and whoever has the session moves its expiry
+        }
         unset($this->fresh[$id]);
+        $lease = $this->lastLease($id);
         try {
             // Only an empty session may be created by a touch: one with a payload would come back without it.
-            $this->client->touch($id, $data === '', $this->idleMs());
+            $this->client->touch($id, $data === '', $this->idleMs(), $lease);
+            $this->released($lease);
             return true;
         } catch (NotFound $e) {
             return $this->write($id, $data);
@@ -256,8 +277,10 @@ class SessionHandler implements
         $id
     ): bool {
         unset($this->fresh[$id]);
+        $lease = $this->id === $id && !$this->isForked() ? $this->session->lease : '';
         try {
-            $this->client->destroy($id);
+            $this->client->destroy($id, $lease);
+            $this->released($lease);
         } catch (SessionException $e) {
             return $this->unwritten($e);
         }
@@ -313,16 +336,18 @@ class SessionHandler implements
     }
 
     /**
-     * Begins a session under an id that the visitor or the script chose. Without strict mode PHP asks for that.
+     * Begins a session under an id that the store does not know. In strict mode that is one which PHP itself, or a
+     * framework, has just made: nobody else knows it. Without strict mode it may be one that the visitor chose.
      *
-     * Under a lock the session is created at once: there is no lease on what does not exist, and a second request with
-     * this id must wait for the first.
+     * Then, under a lock, the session is created at once: there is no lease on what does not exist, and a second
+     * request with this id must wait for the first.
      *
      * @throws SessionException
      */
     private function adopt(string $id): void
     {
-        if ($this->options->locking === Options::LOCKING_LEASE) {
+        $strict = ini_get('session.use_strict_mode') === '1';
+        if ($this->options->locking === Options::LOCKING_LEASE && !$strict) {
             try {
                 $this->client->touch($id, true, $this->idleMs());
                 if ($this->load($id)) {
@@ -341,20 +366,64 @@ class SessionHandler implements
      */
     private function store(string $id, string $data): void
     {
+        if ($this->id === $id && ($this->isForked() || $this->session->readOnly)) {
+            $this->refuse($id, $data);
+            return;
+        }
         $known = $this->id === $id && $this->options->locking !== Options::LOCKING_NONE;
         $version = $known ? $this->session->version : Client::ANY_VERSION;
         $lease = $this->id === $id ? $this->session->lease : '';
         unset($this->fresh[$id]);
+        $last = $this->lastLease($id) !== '';
         try {
-            $version = $this->client->write($id, $data, $version, $lease, $this->idleMs());
+            $version = $this->client->write($id, $data, $version, $lease, $this->idleMs(), $last);
         } catch (NotFound $e) {
             // It expired while this request had it: the visitor was here in time, so it goes on.
-            $version = $this->client->write($id, $data, Client::NO_VERSION, $lease, $this->idleMs());
+            $version = $this->client->write($id, $data, Client::NO_VERSION, $lease, $this->idleMs(), $last);
+        }
+        if ($last) {
+            $this->released($lease);
         }
         if ($this->id === $id) {
             $this->session->version = $version;
             $this->session->payload = $data;
         }
+    }
+
+    /**
+     * Answers the write of a session that this process may not write: that is an error only if it changed.
+     *
+     * @throws SessionException
+     */
+    private function refuse(string $id, string $data): void
+    {
+        if ($data === $this->session->payload) {
+            return;
+        }
+        $label = $this->client->label($id);
+        if ($this->isForked()) {
+            throw new Conflict("lvsession: cannot write session $label: the process that forked this one has it");
+        }
+        throw new Locked("lvsession: cannot write session $label: it was opened to be read only");
+    }
+
+    /** The lease that the next call releases together with what it does, '' for none: PHP calls close() after that. */
+    private function lastLease(string $id): string
+    {
+        return $this->opened && $this->id === $id ? $this->session->lease : '';
+    }
+
+    private function released(string $lease): void
+    {
+        if ($lease !== '') {
+            $this->session->lease = '';
+        }
+    }
+
+    /** Whether the session in use is that of a process which has forked this one. */
+    private function isForked(): bool
+    {
+        return $this->id !== '' && $this->owner !== getmypid();
     }
 
     private function enter(string $id, StoredSession $session): void
@@ -365,13 +434,14 @@ class SessionHandler implements
         $this->id = $id;
         $this->session = $session;
         $this->loaded = false;
+        $this->owner = (int) getmypid();
     }
 
     /** Lets go of the session in use: ends its lease if it has one. */
     private function leave(): bool
     {
         $id = $this->id;
-        $lease = $this->session->lease;
+        $lease = $this->isForked() ? '' : $this->session->lease;
         $this->id = '';
         $this->session = new StoredSession('', Client::ANY_VERSION);
         $this->loaded = false;
@@ -388,11 +458,11 @@ class SessionHandler implements
     }
 
     /**
-     * @return false
+     * @return string|false what read() returns
      *
      * @throws SessionException
      */
-    private function unread(SessionException $e): bool
+    private function unread(string $id, SessionException $e)
     {
         $this->deferred = null;
         $this->leave();
@@ -401,7 +471,11 @@ class SessionHandler implements
             throw $e;
         }
         $this->warn($e);
-        return false;
+        if ($this->options->onFailure !== Options::FAILURE_READ_ONLY_EMPTY || !$e instanceof Unavailable) {
+            return false;
+        }
+        $this->enter($id, new StoredSession('', Client::ANY_VERSION, '', true));
+        return '';
     }
 
     /**

@@ -17,14 +17,19 @@ final class StoredSession
     /** Fencing token of the lease that open took, decimal; '' without one. */
     public string $lease;
 
+    /** The lease could not be had in time, and sessiond gave the session to be read only. */
+    public bool $readOnly;
+
     public function __construct(
         #[\SensitiveParameter]
         string $payload,
         int $version,
-        string $lease = ''
+        string $lease = '',
+        bool $readOnly = false
     ) {
         $this->payload = $payload;
         $this->version = $version;
         $this->lease = $lease;
+        $this->readOnly = $readOnly;
     }
 }

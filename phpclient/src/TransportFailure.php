@@ -17,10 +17,14 @@ final class TransportFailure extends \RuntimeException
     /** The server closed a kept connection before it said anything: what an idle time-out or a restart looks like. */
     public bool $stale;
 
-    public function __construct(string $message, bool $sent, bool $stale = false)
+    /** The time for it ran out, so that trying again costs as much time again. */
+    public bool $timedOut;
+
+    public function __construct(string $message, bool $sent, bool $stale = false, bool $timedOut = false)
     {
         parent::__construct($message);
         $this->sent = $sent;
         $this->stale = $stale;
+        $this->timedOut = $timedOut;
     }
 }

@@ -13,6 +13,7 @@ use Lvsession\Exception\Invalid;
 use Lvsession\Exception\Locked;
 use Lvsession\Exception\NotFound;
 use Lvsession\Exception\TooLarge;
+use Lvsession\Exception\Unauthorized;
 use Lvsession\Exception\Unavailable;
 use Lvsession\Options;
 use Lvsession\SessionHandler;
@@ -216,6 +217,76 @@ final class ClientTest extends TestCase
         self::assertNull($client->read(self::id()));
         $client = self::client((new Proxy('refuse'))->http);
         self::assertThrows(Unavailable::class, fn() => $client->read(self::id()));
+    }
+
+    public function testLastOperationReleasesTheLease(): void
+    {
+        $client = self::client(Sessiond::shared()->http, ['lock_wait_ms' => 0]);
+        $id = self::id();
+        $client->write($id, 'a', Client::NO_VERSION, '', self::IDLE);
+        $open = static function () use ($client, $id): string {
+            $session = $client->open($id); // throws Locked if the lease before is still there
+            self::assertNotNull($session);
+            return $session->lease;
+        };
+        $client->write($id, 'b', 1, $open(), self::IDLE, true);
+        $client->touch($id, false, self::IDLE, $open());
+        $lease = $open();
+        self::assertThrows(Conflict::class, fn() => $client->write($id, 'c', 9, $lease, self::IDLE, true));
+        self::assertThrows(Locked::class, fn() => $client->open($id));
+        $client->destroy($id, $lease);
+    }
+
+    public function testLeaseIsReleasedThoughTheAnswerToThatWasLost(): void
+    {
+        $client = self::client((new Proxy('pass,pass,lose'))->http, ['lock_wait_ms' => 0]);
+        $id = self::id();
+        $client->write($id, 'a', Client::NO_VERSION, '', self::IDLE);
+        $session = $client->open($id);
+        self::assertNotNull($session);
+        self::assertSame(2, $client->write($id, 'b', 1, $session->lease, self::IDLE, true));
+        $session = self::client(Sessiond::shared()->http, ['lock_wait_ms' => 0])->open($id);
+        self::assertNotNull($session);
+        self::assertSame('b', $session->payload);
+    }
+
+    public function testSecret(): void
+    {
+        $id = self::id();
+        $client = self::client((new Proxy('guard,guard'))->http);
+        $e = self::assertThrows(Unauthorized::class, fn() => $client->read($id));
+        self::assertStringContainsString('no secret', $e->getMessage());
+        self::assertNull(self::client((new Proxy('guard'))->http, ['secret' => 's3cret'])->read($id));
+    }
+
+    public function testTls(): void
+    {
+        $ours = new Certificates();
+        $others = new Certificates();
+        $id = self::id();
+        $ca = ['ca_file' => $ours->ca];
+        $mutual = $ca + ['client_cert' => $ours->client];
+        $client = self::client((new Proxy('pass,pass,refuse', $ours->server))->http, $ca);
+        $client->write($id, 'over TLS', Client::NO_VERSION, '', self::IDLE);
+        for ($i = 0; $i < 3; $i++) {
+            $session = $client->read($id);
+            self::assertNotNull($session);
+            self::assertSame('over TLS', $session->payload);
+        }
+        self::assertNull(self::client((new Proxy('', $ours->server, $ours->ca))->http, $mutual)->read(self::id()));
+        foreach (
+            [
+                'a CA of somebody else' => [[$ours->server], ['ca_file' => $others->ca]],
+                "the system's CAs" => [[$ours->server], []],
+                'a certificate for another name' => [[$ours->client], $ca],
+                'no certificate of the client' => [[$ours->server, $ours->ca], $ca],
+                "somebody else's certificate" => [[$ours->server, $others->ca], $mutual],
+            ] as $case => [$server, $options]
+        ) {
+            $client = self::client((new Proxy('', ...$server))->http, $options);
+            $e = self::assertThrows(Unavailable::class, fn() => $client->read($id));
+            self::assertStringNotContainsString($id, $e->getMessage(), $case);
+        }
     }
 
     public function testUnreadAnswerIsNeverReadLater(): void

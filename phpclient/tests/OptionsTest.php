@@ -36,6 +36,19 @@ final class OptionsTest extends TestCase
         self::assertFalse($options->strictMode);
     }
 
+    public function testTheSecretIsNotTold(): void
+    {
+        $options = new Options(['secret' => 's3cret']);
+        self::assertSame('s3cret', $options->secret);
+        self::assertStringNotContainsString('s3cret', print_r($options, true));
+        try {
+            new Options(['secret' => 's3cret in parts']);
+            self::fail('a secret with spaces is taken');
+        } catch (\InvalidArgumentException $e) {
+            self::assertStringNotContainsString('s3cret', $e->getMessage());
+        }
+    }
+
     /**
      * @dataProvider nonsense
      *
@@ -58,7 +71,9 @@ final class OptionsTest extends TestCase
             [['namespace' => 'A']], [['namespace' => '']], [['namespace' => '_a']], [['namespace' => "a\n"]],
             [['namespace' => str_repeat('a', 65)]], [['namespace' => 'a/b']], [['timeout_ms' => 0]],
             [['timeout_ms' => '1s']], [['timeout_ms' => -1]], [['timeout_ms' => 1.5]], [['lock_wait_ms' => -1]],
-            [['on_failure' => 'ignore']], [['strict_mode' => 'maybe']],
+            [['on_failure' => 'ignore']], [['breaker' => 2]],
+            [['secret' => "a\nb"]], [['secret' => 'a b']], [['secret' => 7]], [['ca_file' => '/nowhere']],
+            [['client_cert' => false]], [['client_key' => __FILE__]], [['strict_mode' => 'maybe']],
         ];
     }
 }

@@ -15,6 +15,7 @@ namespace Lvsession\Tests;
  * flood     send an answer that claims to be larger than any
  * excess    forward the request, send the answer and a byte more
  * busy      answer 503 as a draining sessiond does
+ * guard     answer 401 unless the request has the secret s3cret
  * stranger  answer 404 as some other web server does
  */
 final class Proxy
@@ -24,11 +25,15 @@ final class Proxy
 
     private Process $process;
 
-    public function __construct(string $plan)
+    /**
+     * @param string ...$tls the server's certificate and key in one file, if it is to speak TLS, and the CA of the
+     *                       clients' certificates, if it is to ask for them
+     */
+    public function __construct(string $plan, string ...$tls)
     {
         $script = __DIR__ . '/scripts/proxy.php';
         $target = str_replace('http://', 'tcp://', Sessiond::shared()->http);
-        $this->process = new Process([PHP_BINARY, $script, $target, $plan]);
-        $this->http = 'http://' . $this->process->line();
+        $this->process = new Process(array_merge([PHP_BINARY, $script, $target, $plan], $tls));
+        $this->http = ($tls === [] ? 'http://' : 'https://') . $this->process->line();
     }
 }

@@ -16,50 +16,6 @@ use PHPUnit\Framework\TestCase;
 final class SessionHandlerTest extends TestCase
 {
     /**
-     * Runs a script that ends with echo json_encode(…).
-     *
-     * @param array<string, string> $ini
-     * @param array<string, string> $environment
-     *
-     * @return mixed
-     */
-    private static function runScript(string $script, array $ini = [], array $environment = [])
-    {
-        $command = [PHP_BINARY];
-        $ini += ['display_errors' => 'stderr', 'error_reporting' => (string) E_ALL, 'log_errors' => '0'];
-        foreach ($ini as $name => $value) {
-            array_push($command, '-d', "$name=$value");
-        }
-        $environment += [
-            'LVSESSION_ENDPOINTS' => Sessiond::shared()->http,
-            'LVSESSION_LOCK_WAIT_MS' => '5000',
-            'PATH' => (string) getenv('PATH'),
-        ];
-        $pipes = [];
-        $process = proc_open(
-            $command,
-            [['pipe', 'r'], ['pipe', 'w'], ['pipe', 'w']],
-            $pipes,
-            dirname(__DIR__),
-            array_filter($environment, 'strlen')
-        );
-        self::assertIsResource($process);
-        fwrite($pipes[0], "<?php\n$script");
-        fclose($pipes[0]);
-        $output = (string) stream_get_contents($pipes[1]);
-        $errors = (string) stream_get_contents($pipes[2]);
-        proc_close($process);
-        $answer = json_decode($output, true);
-        self::assertSame(JSON_ERROR_NONE, json_last_error(), "output: $output\nerrors: $errors");
-        if (is_array($answer) && array_key_exists('warnings', $answer)) {
-            $answer['warnings'] = $errors;
-        } else {
-            self::assertSame('', $errors);
-        }
-        return $answer;
-    }
-
-    /**
      * What PHP calls, and how that ends, for what scripts do. The second session_start() of a script finds the id of
      * the first, as the next request would by its cookie.
      *
@@ -118,7 +74,7 @@ final class SessionHandlerTest extends TestCase
     public function testCalls(string $script, string $calls): void
     {
         foreach (['lease', 'optimistic', 'none'] as $locking) {
-            $got = self::runScript(
+            $got = Script::run(
                 "require 'tests/bootstrap.php'; ob_start(); use Lvsession\\Tests\\Recorder;"
                 . 'session_set_save_handler(new Recorder(Lvsession\Options::fromEnvironment()), true);'
                 . "$script echo json_encode(Recorder::\$calls);",
@@ -141,7 +97,7 @@ final class SessionHandlerTest extends TestCase
                     ];
                     $id = '';
                     for ($count = 1; $count <= 3; $count++) {
-                        [$id, $got] = self::runScript(
+                        [$id, $got] = Script::run(
                             'require "autoload.php"; ob_start(); Lvsession\SessionHandler::register();'
                             . ($id === '' ? '' : "session_id('$id');") . 'session_start();'
                             . '$_SESSION["n"] = ($_SESSION["n"] ?? 0) + 1; session_write_close();'
@@ -160,15 +116,15 @@ final class SessionHandlerTest extends TestCase
     {
         $script = 'require "legacy.php"; ob_start(); error_reporting(E_ALL & ~E_DEPRECATED);'
             . 'session_set_save_handler("_open", "_close", "_read", "_write", "_destroy", "_clean");';
-        $id = self::runScript("$script session_start(); \$_SESSION['a'] = 'b'; echo json_encode(session_id());");
+        $id = Script::run("$script session_start(); \$_SESSION['a'] = 'b'; echo json_encode(session_id());");
         // The lock of the first script is gone, and what it left for PHP to store at its end is stored.
-        $got = self::runScript("$script session_id('$id'); session_start(); \$a = \$_SESSION;"
+        $got = Script::run("$script session_id('$id'); session_start(); \$a = \$_SESSION;"
             . 'session_regenerate_id(true); $new = session_id(); session_destroy(); $removed = _clean(1440);'
             . 'echo json_encode([$a, $new, $removed]);');
         self::assertSame(['a' => 'b'], $got[0]);
         self::assertNotSame($id, $got[1]);
         self::assertIsInt($got[2]);
-        self::assertSame([], self::runScript(
+        self::assertSame([], Script::run(
             'require "autoload.php"; ob_start(); Lvsession\SessionHandler::register();'
             . "session_id('$id'); session_start(); echo json_encode(\$_SESSION);"
         ));
@@ -182,15 +138,15 @@ final class SessionHandlerTest extends TestCase
         ];
         $none = ['LVSESSION_ENDPOINTS' => ''];
         $script = 'ob_start(); session_start(); $_SESSION["a"] = 1; echo json_encode(session_id());';
-        $id = self::runScript($script, $ini, $none);
+        $id = Script::run($script, $ini, $none);
         $script = "ob_start(); session_id('$id'); session_start(); echo json_encode(\$_SESSION);";
-        self::assertSame(['a' => 1], self::runScript($script, $ini, $none));
+        self::assertSame(['a' => 1], Script::run($script, $ini, $none));
     }
 
     public function testFailedWriteIsReportedAndLeavesNoLock(): void
     {
         $setup = 'require "autoload.php"; ob_start(); $h = Lvsession\SessionHandler::register(); ';
-        $id = self::runScript("$setup session_start(); \$_SESSION['a'] = 1; echo json_encode(session_id());");
+        $id = Script::run("$setup session_start(); \$_SESSION['a'] = 1; echo json_encode(session_id());");
         // Another client, that knows of no lock, gets in between.
         $intrude = '(new Lvsession\Client(Lvsession\Options::fromEnvironment()))'
             . "->write('$id', 'a|i:2;', -1, '', 60000);";
@@ -201,7 +157,7 @@ final class SessionHandlerTest extends TestCase
                 . 'try { session_write_close(); $e = ""; } catch (Exception $x) { $e = get_class($h->lastError()); }',
         ];
         foreach ($cases as $case => $end) {
-            $got = self::runScript("$setup session_id('$id'); session_start(); \$_SESSION['a'] = 3; $intrude $end"
+            $got = Script::run("$setup session_id('$id'); session_start(); \$_SESSION['a'] = 3; $intrude $end"
                 . 'echo json_encode(["error" => $e, "warnings" => ""]);');
             self::assertSame(Conflict::class, $got['error'], $case);
             self::assertStringNotContainsString($id, $got['warnings'], $case);
@@ -220,17 +176,152 @@ final class SessionHandlerTest extends TestCase
             . '$h = Lvsession\SessionHandler::register(); try { $ok = session_start(); } catch (Exception $x) '
             . '{ $ok = get_class($x); } echo json_encode(["ok" => $ok, "status" => session_status(), '
             . '"id" => session_id(), "warnings" => ""]);';
-        $got = self::runScript($script, [], $environment);
+        $got = Script::run($script, [], $environment);
         self::assertSame('Lvsession\Exception\Unavailable', $got['ok']);
         self::assertSame(PHP_SESSION_NONE, $got['status']);
-        $got = self::runScript($script, [], $environment + ['LVSESSION_ON_FAILURE' => 'warn']);
+        $got = Script::run($script, [], $environment + ['LVSESSION_ON_FAILURE' => 'warn']);
         self::assertFalse($got['ok']);
         self::assertStringContainsString('cannot open session', $got['warnings']);
     }
 
+    public function testStoreAwayCanMeanAnEmptySessionThatNobodyStores(): void
+    {
+        $setup = 'require "autoload.php"; ob_start(); $h = Lvsession\Session::register(); ';
+        $id = Script::run("$setup session_start(); \$_SESSION['a'] = 1; echo json_encode(session_id());");
+        $script = "$setup session_id('$id'); \$ok = session_start(); \$was = \$_SESSION; CHANGE session_write_close();"
+            . 'echo json_encode([$ok, $was, session_id(), "warnings" => ""]);';
+        $away = [
+            'LVSESSION_ENDPOINTS' => 'http://' . Sessiond::freeAddress(), 'LVSESSION_ON_FAILURE' => 'read-only-empty',
+        ];
+        $got = Script::run(str_replace('CHANGE', '', $script), [], $away);
+        self::assertSame([true, [], $id], [$got[0], $got[1], $got[2]]);
+        self::assertStringContainsString('cannot open session', $got['warnings']);
+        self::assertStringNotContainsString('cannot write', $got['warnings']);
+        $got = Script::run(str_replace('CHANGE', '$_SESSION["b"] = 2;', $script), [], $away);
+        self::assertStringContainsString('cannot write session', $got['warnings']);
+        // The store comes back while the request goes on: what it would store is not what the visitor had.
+        $back = Script::run(
+            "$setup session_id('$id'); session_start(); \$_SESSION['b'] = 2;"
+            . '$p = new ReflectionProperty($h, "client"); $p->setAccessible(true);'
+            . '$o = ["endpoints" => "' . Sessiond::shared()->http . '"];'
+            . '$p->setValue($h, new Lvsession\Client(new Lvsession\Options($o)));'
+            . 'session_write_close(); echo json_encode(["warnings" => ""]);',
+            [],
+            $away
+        );
+        self::assertStringContainsString('cannot write session', $back['warnings']);
+        self::assertSame(['a' => 1], Script::run("$setup session_id('$id'); session_start();"
+            . 'echo json_encode($_SESSION);'));
+    }
+
+    public function testPageMakesTwoExchanges(): void
+    {
+        $setup = 'require "autoload.php"; ob_start(); Lvsession\Session::register(); session_start();';
+        $id = Script::run("$setup \$_SESSION['a'] = 1; echo json_encode(session_id());");
+        $setup = str_replace('session_start', "session_id('$id'); session_start", $setup);
+        foreach (['$_SESSION["a"]++;' => 'write', '' => 'touch', 'session_destroy();' => 'destroy'] as $what => $last) {
+            $before = self::exchanges();
+            Script::run("$setup $what echo json_encode(1);");
+            $made = array_filter(self::exchanges(), static function (int $n, string $operation) use ($before): bool {
+                return $n !== ($before[$operation] ?? 0);
+            }, ARRAY_FILTER_USE_BOTH);
+            unset($made['metrics']);
+            self::assertSame(['open', $last], array_keys($made), $what);
+        }
+    }
+
+    /**
+     * @return array<string, int> how many requests sessiond has served, by operation
+     */
+    private static function exchanges(): array
+    {
+        $metrics = (string) file_get_contents(Sessiond::shared()->http . '/metrics');
+        $count = '~^sessiond_request_seconds_count\{.*operation="(\w+)".*\} (\d+)$~m';
+        preg_match_all($count, $metrics, $m, PREG_SET_ORDER);
+        $counts = [];
+        foreach ($m as [, $operation, $n]) {
+            $counts[$operation] = ($counts[$operation] ?? 0) + (int) $n;
+        }
+        uksort($counts, static function (string $a, string $b): int {
+            return [$a !== 'open', $a] <=> [$b !== 'open', $b];
+        });
+        return $counts;
+    }
+
+    /**
+     * What ends a script, and whether PHP stores the session then.
+     *
+     * @return array<string, array{0: string, 1: int}>
+     */
+    public static function ends(): array
+    {
+        return [
+            'end of the script' => ['', 2],
+            'exit' => ['exit;', 2],
+            'uncaught exception' => ['throw new Exception("x");', 2],
+            'fatal error' => ['undefined_function();', 2],
+            'out of memory' => ['ob_end_flush(); ini_set("memory_limit", "4M"); str_repeat("x", 100000000);', 2],
+            'end in a shutdown function' => ['register_shutdown_function(function () { $_SESSION["a"]++; });', 3],
+            'closed twice' => ['session_write_close(); if (session_write_close() !== false) { $_SESSION = []; }', 2],
+            'aborted' => ['session_abort();', 1],
+            'reset' => ['session_reset();', 1],
+        ];
+    }
+
+    /**
+     * @dataProvider ends
+     */
+    public function testHoweverAScriptEndsTheLockGoes(string $end, int $stored): void
+    {
+        $setup = 'require "autoload.php"; ob_start(); ini_set("display_errors", "0"); Lvsession\Session::register();';
+        $id = Script::run("$setup session_start(); \$_SESSION['a'] = 1; echo json_encode(session_id());");
+        Script::run("$setup echo json_encode(['warnings' => '']); session_id('$id'); session_start();"
+            . "\$_SESSION['a'] = 2; $end");
+        self::assertSame(['a' => $stored], Script::run(
+            "$setup session_id('$id'); session_start(['read_and_close' => true]); echo json_encode(\$_SESSION);",
+            [],
+            ['LVSESSION_LOCK_WAIT_MS' => '0']
+        ));
+    }
+
+    public function testForkedProcessLeavesTheSessionToItsParent(): void
+    {
+        if (!function_exists('pcntl_fork')) {
+            self::fail('this PHP cannot fork: its package is php-cli');
+        }
+        $setup = 'require "autoload.php"; ob_start(); $h = Lvsession\Session::register();';
+        $id = Script::run("$setup session_start(); \$_SESSION['a'] = 1; echo json_encode(session_id());");
+        $got = Script::run("$setup session_id('$id'); session_start(); \$_SESSION['a'] = 2; \$pid = pcntl_fork();"
+            . 'if ($pid === 0) { $_SESSION["a"] = 3; session_write_close(); exit; } pcntl_wait($status);'
+            . '$other = new Lvsession\Client(Lvsession\Options::fromEnvironment());'
+            . "try { \$other->open('$id'); \$locked = false; }"
+            . 'catch (Lvsession\Exception\Locked $e) { $locked = true; }'
+            . '$h->commit(); ob_clean(); echo json_encode(["locked" => $locked, "warnings" => ""]);', [], [
+                'LVSESSION_LOCK_WAIT_MS' => '0',
+            ]);
+        self::assertTrue($got['locked'], 'the child released its parent\'s lock');
+        self::assertSame(['a' => 2], Script::run("$setup session_id('$id'); session_start();"
+            . 'echo json_encode($_SESSION);'));
+    }
+
+    public function testIdThatTheApplicationChose(): void
+    {
+        foreach (['0', '1'] as $strict) {
+            $id = 'chosen-by-the-application,' . bin2hex(random_bytes(8));
+            [$first, $second, $data] = Script::run(
+                'require "autoload.php"; ob_start(); Lvsession\Session::register(["strict_mode" => false]);'
+                . "session_id('$id'); session_start(); \$_SESSION['a'] = 1; session_write_close();"
+                . '$first = session_id(); session_start(); echo json_encode([$first, session_id(), $_SESSION]);',
+                ['session.use_strict_mode' => $strict, 'session.use_cookies' => '0']
+            );
+            self::assertSame($strict === '0', $first === $id, "strict mode $strict");
+            self::assertSame([$first, ['a' => 1]], [$second, $data]);
+        }
+    }
+
     public function testRegisterComesFirst(): void
     {
-        $got = self::runScript('require "autoload.php"; ob_start(); session_start(); $e = null;'
+        $got = Script::run('require "autoload.php"; ob_start(); session_start(); $e = null;'
             . 'try { Lvsession\SessionHandler::register(); } catch (Exception $e) {} echo json_encode(get_class($e));');
         self::assertSame('LogicException', $got);
     }

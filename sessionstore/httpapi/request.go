@@ -98,15 +98,13 @@ func (r *request) write() {
 		r.answerError(r.http, "write", err)
 		return
 	}
-	ctx, cancel := r.context(0)
-	defer cancel()
-	version, err := r.ns.Write(ctx, r.id, w)
-	if err != nil {
-		r.answerError(r.http, "write", err)
-		return
-	}
-	r.setVersion(version)
-	r.http.SetStatusCode(204)
+	r.last("write", func(ctx context.Context) error {
+		version, err := r.ns.Write(ctx, r.id, w)
+		if err == nil {
+			r.setVersion(version)
+		}
+		return err
+	})
 }
 
 // touchBody is the optional JSON body of touch.
@@ -120,15 +118,47 @@ func (r *request) touch() {
 	if !r.decode("touch", &body) {
 		return
 	}
-	ctx, cancel := r.context(0)
-	defer cancel()
-	r.done("touch", r.ns.Touch(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS)}))
+	r.last("touch", func(ctx context.Context) error {
+		return r.ns.Touch(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS)})
+	})
 }
 
 func (r *request) destroy() {
+	r.last("destroy", func(ctx context.Context) error { return r.ns.Destroy(ctx, r.id) })
+}
+
+// last runs an operation that may be the last on its session before the close, and closes in the same exchange if the
+// header Session-Close asks for that. An operation that failed releases nothing. One that succeeded has succeeded
+// whatever becomes of the lease: it ends by itself at the latest.
+func (r *request) last(op string, do func(context.Context) error) {
+	token, err := r.closing()
+	if err != nil {
+		r.answerError(r.http, op, err)
+		return
+	}
 	ctx, cancel := r.context(0)
 	defer cancel()
-	r.done("destroy", r.ns.Destroy(ctx, r.id))
+	if err := do(ctx); err != nil {
+		r.answerError(r.http, op, err)
+		return
+	}
+	if token != 0 {
+		if err := r.ns.Close(ctx, r.id, token); err != nil {
+			r.opts.Logger.Warn("a lease was not released and will run out", "operation", op, "error", err)
+		}
+	}
+	r.http.SetStatusCode(204)
+}
+
+// closing reads which lease to release after the operation: the one in Session-Lease if Session-Close is 1, else 0.
+func (r *request) closing() (token uint64, err error) {
+	switch string(r.http.Request.Header.Peek("Session-Close")) {
+	case "":
+		return 0, nil
+	case "1":
+		return r.number("Session-Lease")
+	}
+	return 0, fmt.Errorf("%w: header Session-Close is 1 or absent", sessionstore.ErrInvalid)
 }
 
 // regenerateBody is the optional JSON body of regenerate.

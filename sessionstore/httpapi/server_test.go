@@ -213,6 +213,28 @@ func TestLocks(t *testing.T) {
 	f.refused(f.do("PUT", path, "3", "Session-Lease", token), 412, "conflict")
 }
 
+func TestCloseWithTheLastOperation(t *testing.T) {
+	f := start(t, memory.New(nil), httpapi.Options{}, nil)
+	path := f.login("1")
+	open := func() (token string) {
+		t.Helper()
+		a := f.do("POST", path+"/open", `{"lock":true,"lock_wait_ms":-1}`)
+		if a.StatusCode != 200 {
+			t.Fatalf("the session is still locked: %d %s", a.StatusCode, a.body)
+		}
+		return a.Header.Get("Session-Lease")
+	}
+	f.want(f.do("PUT", path, "2", "Session-Lease", open(), "Session-Close", "1"), 204, "")
+	f.want(f.do("POST", path+"/touch", "", "Session-Lease", open(), "Session-Close", "1"), 204, "")
+	token := open()
+	f.refused(f.do("PUT", path, "3", "Session-Lease", token, "Session-Close", "1", "If-Match", `"9"`), 412, "conflict")
+	f.refused(f.do("POST", path+"/open", `{"lock":true,"lock_wait_ms":-1}`), 423, "locked")
+	f.want(f.do("PUT", path, "3", "Session-Lease", token), 204, "")
+	f.refused(f.do("POST", path+"/open", `{"lock":true,"lock_wait_ms":-1}`), 423, "locked")
+	f.want(f.do("DELETE", path, "", "Session-Lease", token, "Session-Close", "1"), 204, "")
+	f.want(f.do("DELETE", path, "", "Session-Close", "1"), 204, "")
+}
+
 func TestOnLocked(t *testing.T) {
 	f := start(t, memory.New(nil), httpapi.Options{}, nil)
 	path := f.login("1")
@@ -258,6 +280,8 @@ func TestBadRequests(t *testing.T) {
 		{"two conditions", "PUT", path, "x", []string{"If-Match", `"1"`, "If-None-Match", "*"}, 400, "invalid", "If-Match"},
 		{"version out of range", "PUT", path, "x", []string{"If-Match", `"18446744073709551615"`}, 400, "invalid", "If-Match"},
 		{"lease is no number", "PUT", path, "x", []string{"Session-Lease", "mine"}, 400, "invalid", "Session-Lease"},
+		{"close is neither 1 nor absent", "PUT", path, "x", []string{"Session-Close", "yes"}, 400, "invalid", "Session-Close"},
+		{"lease to close is no number", "DELETE", path, "", []string{"Session-Close", "1", "Session-Lease", "mine"}, 400, "invalid", "Session-Lease"},
 		{"idle header is no number", "PUT", path, "x", []string{"Session-Idle", "1h"}, 400, "invalid", "Session-Idle"},
 		{"unknown operation", "POST", path + "/frobnicate", "", nil, 404, "not found", "open, touch"},
 		{"unknown path", "GET", "/", "", nil, 404, "not found", "/v1/"},

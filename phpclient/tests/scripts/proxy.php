@@ -1,7 +1,8 @@
 <?php
 
 /**
- * Runs the proxy of Lvsession\Tests\Proxy: php proxy.php TARGET PLAN. Prints its address.
+ * Runs the proxy of Lvsession\Tests\Proxy: php proxy.php TARGET PLAN [CERTIFICATE [CA]]. Prints its address. With a
+ * certificate, a PEM file that holds the key too, it speaks TLS; with a CA's it wants one of the client's.
  */
 
 declare(strict_types=1);
@@ -58,6 +59,14 @@ function serve($client, string $request, string $target, string $action): bool
             fwrite($client, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
                 . 'Content-Length: ' . strlen($body) . "\r\n\r\n$body");
             return true;
+        case 'guard':
+            if (strpos($request, "\r\nAuthorization: Bearer s3cret\r\n") !== false) {
+                break;
+            }
+            $body = '{"type":"about:blank","title":"unauthorized","status":401,"detail":"no secret"}';
+            fwrite($client, "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/problem+json\r\n"
+                . 'Content-Length: ' . strlen($body) . "\r\n\r\n$body");
+            return true;
         case 'stranger':
             fwrite($client, "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nsorry");
             return true;
@@ -79,11 +88,24 @@ function serve($client, string $request, string $target, string $action): bool
     return true;
 }
 
-$server = stream_socket_server('tcp://127.0.78.1:0');
+$certificate = $argv[3] ?? '';
+$ssl = ['local_cert' => $certificate] + (isset($argv[4])
+    ? ['verify_peer' => true, 'verify_peer_name' => false, 'cafile' => $argv[4]]
+    : ['verify_peer' => false]);
+$server = stream_socket_server(
+    ($certificate === '' ? 'tcp' : 'tls') . '://127.0.78.1:0',
+    $errno,
+    $error,
+    STREAM_SERVER_BIND | STREAM_SERVER_LISTEN,
+    stream_context_create(['ssl' => $ssl])
+);
 echo stream_socket_get_name($server, false), "\n";
 $plan = explode(',', $argv[2]);
 while (true) {
-    $client = stream_socket_accept($server, -1);
+    $client = @stream_socket_accept($server, -1);
+    if ($client === false) {
+        continue; // a handshake that failed
+    }
     while (($request = message($client)) !== null) {
         if (!serve($client, $request, $argv[1], (string) (array_shift($plan) ?: 'pass'))) {
             break;
