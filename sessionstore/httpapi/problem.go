@@ -39,23 +39,35 @@ func fail(ctx *fasthttp.RequestCtx, status int, title, detail string) {
 	ctx.Response.Reset()
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/problem+json")
-	body, _ := json.Marshal(problem{Type: "about:blank", Title: title, Status: status, Detail: detail})
+	body, _ := json.Marshal(newProblem(status, title, detail)) // strings and a number always marshal
 	ctx.SetBody(body)
 }
 
-// answerError answers with what the error stands for. What is no error of the contract is one of the store's, and its
-// text is for the log, not for the client.
+func newProblem(status int, title, detail string) problem {
+	return problem{Type: "about:blank", Title: title, Status: status, Detail: detail}
+}
+
+// answerError answers with what the error stands for.
 func (s *Server) answerError(ctx *fasthttp.RequestCtx, op string, err error) {
+	p, retry := s.judge(op, err)
+	fail(ctx, p.Status, p.Title, p.Detail)
+	if retry > 0 {
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(wholeSeconds(retry)))
+	}
+}
+
+// judge tells what an error stands for, and when to try again; 0 where that makes no sense. What is no error of the
+// contract is one of the store's, and its text is for the log, not for the client.
+func (s *Server) judge(op string, err error) (p problem, retry time.Duration) {
 	// An outcome may be unknown for the very reason that a conflict, say, was found. To answer "conflict" would be to say
 	// that nothing was changed.
 	unknown := errors.Is(err, sessionstore.ErrUnavailable)
-	for _, p := range problems {
-		if !unknown && errors.Is(err, p.err) {
-			fail(ctx, p.status, p.title, err.Error())
-			if p.status == 423 {
-				setRetryAfter(ctx, lockedFor(err))
+	for _, known := range problems {
+		if !unknown && errors.Is(err, known.err) {
+			if known.status == 423 {
+				retry = lockedFor(err)
 			}
-			return
+			return newProblem(known.status, known.title, err.Error()), retry
 		}
 	}
 	detail, retry := "the session store cannot answer now", time.Second
@@ -69,19 +81,17 @@ func (s *Server) answerError(ctx *fasthttp.RequestCtx, op string, err error) {
 		detail = "sessiond is draining"
 	}
 	s.opts.Logger.Warn("request failed", "operation", op, "error", err)
-	fail(ctx, 503, "unavailable", detail)
-	setRetryAfter(ctx, retry)
+	return newProblem(503, "unavailable", detail), retry
 }
 
+// lockedFor returns when a lock may be free again, always more than 0.
 func lockedFor(err error) time.Duration {
 	var locked *sessionstore.LockedError
 	if errors.As(err, &locked) {
-		return time.Until(locked.Until)
+		return max(time.Until(locked.Until), time.Millisecond)
 	}
 	return time.Second
 }
 
-func setRetryAfter(ctx *fasthttp.RequestCtx, d time.Duration) {
-	seconds := max(1, int(math.Ceil(d.Seconds())))
-	ctx.Response.Header.Set("Retry-After", strconv.Itoa(seconds))
-}
+// wholeSeconds rounds up, as Retry-After wants it.
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

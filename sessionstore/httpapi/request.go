@@ -206,13 +206,22 @@ func (s *Server) gc(ctx *fasthttp.RequestCtx) {
 		s.answerError(ctx, "gc", err)
 		return
 	}
+	answerJSON(ctx, struct {
+		Removed int `json:"removed"`
+	}{n})
+}
+
+// answerJSON answers with a value that always marshals.
+func answerJSON(ctx *fasthttp.RequestCtx, value any) {
+	body, _ := json.Marshal(value)
 	ctx.SetContentType("application/json")
-	ctx.SetBodyString(`{"removed":` + strconv.Itoa(n) + "}\n")
+	ctx.SetBody(append(body, '\n'))
 }
 
 func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 	if s.draining.Load() {
 		fail(ctx, 503, "unavailable", "sessiond is draining")
+		ctx.Response.Header.Set("Retry-After", "1")
 		return
 	}
 	c, cancel := s.context(0)

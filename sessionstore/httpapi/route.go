@@ -31,6 +31,8 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) (operation string) {
 		return only(ctx, "GET HEAD", "readiness", func() { s.ready(ctx) })
 	case "metrics":
 		return only(ctx, "GET HEAD", "metrics", func() { s.metrics.serve(ctx) })
+	case "openapi.yaml":
+		return only(ctx, "GET HEAD", "openapi", func() { describe(ctx) })
 	case "v1/gc":
 		return only(ctx, "POST", "gc", func() { s.gc(ctx) })
 	default:
@@ -41,9 +43,10 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) (operation string) {
 // refused is the operation of a request that is none.
 const refused = "none"
 
-// routeSession answers /v1/{ns}/sessions[/{id}[/operation]].
+// routeSession answers /v1/{ns}/batch and /v1/{ns}/sessions[/{id}[/operation]].
 func (s *Server) routeSession(ctx *fasthttp.RequestCtx, parts []string) (operation string) {
-	if len(parts) < 3 || len(parts) > 5 || parts[0] != "v1" || parts[2] != "sessions" {
+	batch := len(parts) == 3 && parts[2] == "batch"
+	if len(parts) < 3 || len(parts) > 5 || parts[0] != "v1" || parts[2] != "sessions" && !batch {
 		fail(ctx, 404, "not found", "no such path: the API is under /v1/{namespace}/sessions")
 		return refused
 	}
@@ -54,6 +57,8 @@ func (s *Server) routeSession(ctx *fasthttp.RequestCtx, parts []string) (operati
 		return refused
 	}
 	switch {
+	case batch:
+		return only(ctx, "POST", "batch", r.batch)
 	case len(parts) == 3:
 		return only(ctx, "POST", "open", r.open)
 	case len(parts) == 4:

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,8 +28,27 @@ import (
 func TestMain(m *testing.M) {
 	// fasthttp keeps one goroutine for the Date header for as long as the process lives, and one for each listener
 	// sleeps for up to 10 s after the server's end.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+	goleak.VerifyTestMain(whole{m}, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+// whole fails a run of all tests that has not seen every answer that openapi.yaml describes.
+type whole struct{ *testing.M }
+
+// Run implements goleak.TestingM.
+func (w whole) Run() int {
+	status := w.M.Run()
+	run, fuzz := flag.Lookup("test.run").Value.String(), flag.Lookup("test.fuzz").Value.String()
+	list := flag.Lookup("test.list").Value.String()
+	d, err := described()
+	if status != 0 || err != nil || run+fuzz+list != "" {
+		return status
+	}
+	if unseen := d.unseen(); len(unseen) > 0 {
+		fmt.Fprintln(os.Stderr, "openapi.yaml describes what no test has seen:", strings.Join(unseen, ", "))
+		return 1
+	}
+	return 0
 }
 
 // face is a running server and a client of it.
@@ -94,7 +115,9 @@ func (f *face) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return answer{res, string(b)}
+	a := answer{res, string(b)}
+	conforms(f.T, a)
+	return a
 }
 
 func (f *face) want(a answer, status int, body string) answer {
@@ -336,16 +359,34 @@ var errAway = &sessionstore.UnavailableError{Op: "read", RetryAfter: 3 * time.Se
 func (away) Read(context.Context, sessionstore.Key) (sessionstore.Session, error) {
 	return sessionstore.Session{}, errAway
 }
-func (away) Ping(context.Context) error { return errAway }
+func (away) Write(context.Context, sessionstore.Key, sessionstore.Write) (uint64, error) {
+	return 0, errAway
+}
+func (away) Touch(context.Context, sessionstore.Key, sessionstore.Touch) error { return errAway }
+func (away) Destroy(context.Context, sessionstore.Key, time.Duration) error    { return errAway }
+func (away) Unlock(context.Context, sessionstore.Key, uint64) error            { return errAway }
+func (away) GC(context.Context, int) (int, error)                              { return 0, errAway }
+func (away) Ping(context.Context) error                                        { return errAway }
+func (away) Regenerate(context.Context, sessionstore.Key, sessionstore.Key, sessionstore.Regenerate) (sessionstore.Session, error) {
+	return sessionstore.Session{}, errAway
+}
 
 func TestStoreAway(t *testing.T) {
 	f := start(t, away{memory.New(nil)}, httpapi.Options{}, nil)
-	for _, path := range []string{"/readyz", "/v1/shop/sessions/" + strings.Repeat("a", 30)} {
-		a := f.do("GET", path, "")
+	path := "/v1/shop/sessions/" + strings.Repeat("a", 30)
+	for _, request := range []string{
+		"GET /readyz", "POST /v1/gc", "GET " + path, "PUT " + path, "DELETE " + path, "POST " + path + "/open",
+		"POST " + path + "/touch", "POST " + path + "/regenerate", "POST " + path + "/close",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		a := f.do(method, path, "", "Session-Lease", "1")
 		p := f.refused(a, 503, "unavailable")
 		if a.Header.Get("Retry-After") != "3" || strings.Contains(p.Detail, "hunter2") {
-			t.Errorf("%s: Retry-After %q, detail %q", path, a.Header.Get("Retry-After"), p.Detail)
+			t.Errorf("%s: Retry-After %q, detail %q", request, a.Header.Get("Retry-After"), p.Detail)
 		}
+	}
+	if a := f.do("HEAD", path, ""); a.StatusCode != 503 {
+		t.Errorf("HEAD: %d", a.StatusCode)
 	}
 	f.want(f.do("GET", "/healthz", ""), 200, "ok\n")
 }
