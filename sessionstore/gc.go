@@ -40,7 +40,7 @@ func (s *Service) Collect(ctx context.Context) {
 // GC makes one run of collection, for half a minute at most, and returns how many records it removed: none if another
 // sessiond is collecting now.
 func (s *Service) GC(ctx context.Context) (removed int, err error) {
-	lease, err := s.store.Lock(ctx, gcKey, gcLease)
+	lease, err := s.store.Lock(ctx, gcKey, Lock{TTL: gcLease})
 	if errors.Is(err, ErrLocked) {
 		return 0, nil
 	}

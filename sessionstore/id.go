@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -79,6 +80,19 @@ func NewKey(namespace, id string) Key {
 	b = append(b, 0)
 	b = append(b, id...)
 	return sha256.Sum256(b)
+}
+
+// NewSubject returns the key under which a store finds the sessions of one user: SHA-256 of a mark that no namespace
+// begins with, the namespace, a NUL, and whatever the application calls the user by, any bytes. It is no session's key.
+// A subject that can be guessed, such as a number, can be found by whoever reads the table; what they learn is which
+// sessions are that user's, not the sessions' ids.
+func NewSubject(namespace, subject string) Key {
+	h := sha256.New()
+	io.WriteString(h, "\x00subject\x00")
+	io.WriteString(h, namespace)
+	io.WriteString(h, "\x00")
+	io.WriteString(h, subject)
+	return Key(h.Sum(nil))
 }
 
 // String returns the key's first 48 bits in hexadecimal: enough to find a session in a log, useless to take it over.

@@ -68,7 +68,7 @@ func (q *queue) try(ctx context.Context, key Key, ttl time.Duration) (Lease, err
 	if q.state(key).waiting {
 		return Lease{}, ErrLocked
 	}
-	lease, err := q.store.Lock(ctx, key, ttl)
+	lease, err := q.store.Lock(ctx, key, Lock{TTL: ttl})
 	if err == nil {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -137,7 +137,7 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Du
 		case <-ctx.Done():
 			return Lease{}, ctx.Err()
 		}
-		lease, err := q.store.Lock(ctx, key, ttl)
+		lease, err := q.store.Lock(ctx, key, Lock{TTL: ttl})
 		if !errors.Is(err, ErrLocked) {
 			elsewhere.withdraw(ctx, q.store, key)
 			return lease, err

@@ -208,6 +208,7 @@ func (n namespace) Write(ctx context.Context, id string, w WriteOptions) (uint64
 	}
 	return n.store.Write(ctx, key, Write{
 		Payload: w.Payload, Idle: n.idle(w.Idle), Absolute: n.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
+		Namespace: n.name,
 	})
 }
 
@@ -217,7 +218,10 @@ func (n namespace) Touch(ctx context.Context, id string, o TouchOptions) error {
 	if err != nil {
 		return err
 	}
-	return n.store.Touch(ctx, key, Touch{Idle: n.idle(o.Idle), Create: o.Create, Absolute: n.policy.Absolute})
+	idle := n.idle(o.Idle)
+	return n.store.Touch(ctx, key, Touch{
+		Idle: idle, Create: o.Create, Absolute: n.policy.Absolute, Namespace: n.name, Coarse: max(0, min(n.policy.TouchCoarse, idle/2)),
+	})
 }
 
 func (n namespace) idle(asked time.Duration) time.Duration {

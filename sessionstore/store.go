@@ -39,7 +39,22 @@ type Session struct {
 	Expires time.Time
 	// Deadline is the absolute time-out, which no write or touch moves. The zero time means none.
 	Deadline time.Time
+	// Namespace is the one that the session was created in; "" if its creator named none.
+	Namespace string
+	// Subject is whose session it is, see [NewSubject]; the zero key if nobody said.
+	Subject Key
+	// Encoding is that of the payload, as its writer named it.
+	Encoding Encoding
 }
+
+// Encoding tells how a stored payload is encoded. Stores keep it with the payload and do nothing about it.
+type Encoding uint8
+
+// Encodings in use.
+const (
+	Plain Encoding = 0
+	Zstd  Encoding = 1
+)
 
 // Write is what to store, and on what condition.
 type Write struct {
@@ -58,6 +73,14 @@ type Write struct {
 	// session's latest, the write is refused with ErrConflict. A lease that ran out but that nobody took since still
 	// counts, for LeaseRetention after its end.
 	Token uint64
+	// Namespace is kept with the session so that an operator can tell whose sessions there are; it has no part in the
+	// key. "" or a name that [CheckNamespace] accepts. It counts only for the write that creates the session.
+	Namespace string
+	// Subject is whose session it is from now on, see [NewSubject]. The zero key leaves that as it is: a session, once
+	// a user's, is found under that user until a write names another or the session ends.
+	Subject Key
+	// Encoding is that of the payload.
+	Encoding Encoding
 }
 
 // Touch moves a session's expiry.
@@ -67,14 +90,29 @@ type Touch struct {
 	// Create makes the touch of a session that is not found write an empty one, as [Write] with IfVersion 0 would,
 	// instead of failing: PHP ≥ 8.6 touches where it wrote before.
 	Create bool
-	// Absolute is as in [Write], for a session that Create makes.
-	Absolute time.Duration
+	// Absolute and Namespace are as in [Write], for a session that Create makes.
+	Absolute  time.Duration
+	Namespace string
+	// Coarse is how much earlier than asked the store may let the session expire: if it is to expire within that time
+	// before the wanted instant anyway, nothing need be written. 0 asks for the exact instant; at most half of Idle.
+	Coarse time.Duration
+}
+
+// Lock is how to take a lease.
+type Lock struct {
+	// TTL is when the lease ends by itself, at least 1 ms.
+	TTL time.Duration
+	// Owner is a mark of whoever takes the lease, kept with it and told by [Store].Leased; 0 for none. It proves
+	// nothing: what counts is the token.
+	Owner uint64
 }
 
 // Lease is a lock with an end.
 type Lease struct {
 	// Token is the fencing token: never 0, and different from the token of any other lease of the same session.
 	Token uint64
+	// Owner is the mark that the lease was taken with.
+	Owner uint64
 	// Until is when the lease ends by itself.
 	Until time.Time
 }
@@ -99,7 +137,7 @@ type Store interface {
 	// Errors: [ErrConflict] if the session is at another version than IfVersion, or IfVersion is 0 and it exists, or
 	// the token is not of its latest lease; [ErrNotFound] if IfVersion names a version and the session does not exist
 	// or has expired; [ErrDestroyed] if it was destroyed and its tombstone still stands; [ErrTooLarge];
-	// [ErrInvalid] for an Idle or Absolute out of range.
+	// [ErrInvalid] for an Idle, Absolute or Namespace out of range.
 	//
 	// A session created where the remains of an expired one still lie continues its versions, so that a version never
 	// means two payloads.
@@ -116,17 +154,20 @@ type Store interface {
 	// again moves its end: the method is idempotent.
 	Destroy(ctx context.Context, key Key, tombstone time.Duration) error
 
-	// Regenerate moves the session from old to new in one step: payload, version, creation and time-outs are kept, and
-	// old becomes an alias of new for the grace time; after it, old counts as destroyed for the tombstone time. A
-	// grace of 0 makes old a tombstone at once. If token is not 0 it must be that of old's latest lease, and the lease
-	// moves along.
+	// Regenerate moves the session from old to new in one step: all that [Session] holds is kept but the key, and old
+	// becomes an alias of new for the grace time; after it, old counts as destroyed for the tombstone time. A grace of 0
+	// makes old a tombstone at once. If token is not 0 it must be that of old's latest lease, and the lease moves along,
+	// with its owner.
 	//
 	// Errors: [ErrNotFound], [ErrDestroyed] for old; [ErrConflict] if there is something under new, or for the token.
 	Regenerate(ctx context.Context, old, new Key, r Regenerate) (Session, error)
 
-	// Lock takes the session's lease for ttl, at least 1 ms, or fails at once with a [LockedError] if someone else's
-	// has not ended. It never waits; there need be no session under the key.
-	Lock(ctx context.Context, key Key, ttl time.Duration) (Lease, error)
+	// Lock takes the session's lease, or fails at once with a [LockedError] if there is one that has not ended, whoever
+	// owns it. It never waits; there need be no session under the key. Errors: also [ErrInvalid].
+	Lock(ctx context.Context, key Key, l Lock) (Lease, error)
+
+	// Leased returns the key's lease, or [ErrNotFound] if there is none that has not ended.
+	Leased(ctx context.Context, key Key) (Lease, error)
 
 	// Unlock ends the lease with this token. If it is not the key's latest lease any more, Unlock does nothing.
 	Unlock(ctx context.Context, key Key, token uint64) error

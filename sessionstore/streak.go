@@ -34,7 +34,7 @@ func (q *queue) giveWay(ctx context.Context, key Key) bool {
 	if !q.endStreak(key) {
 		return false
 	}
-	_, err := q.store.Lock(ctx, markKey(key), time.Millisecond)
+	_, err := q.store.Lock(ctx, markKey(key), Lock{TTL: time.Millisecond})
 	return errors.Is(err, ErrLocked)
 }
 
@@ -65,7 +65,7 @@ func (e *elsewhere) ask(ctx context.Context, store Store, key Key) {
 		return
 	}
 	// Locked: there is one already. That the store is away shows when it is asked for the lease.
-	e.mark, _ = store.Lock(ctx, markKey(key), markTTL)
+	e.mark, _ = store.Lock(ctx, markKey(key), Lock{TTL: markTTL})
 }
 
 // withdraw takes the mark back, so that it does not make this process give way to itself.

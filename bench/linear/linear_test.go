@@ -42,10 +42,10 @@ func (s slow) Destroy(ctx context.Context, key sessionstore.Key, tombstone time.
 	return s.Store.Destroy(ctx, key, tombstone)
 }
 
-func (s slow) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
+func (s slow) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (sessionstore.Lease, error) {
 	pause()
 	defer pause()
-	return s.Store.Lock(ctx, key, ttl)
+	return s.Store.Lock(ctx, key, l)
 }
 
 // history runs a seed against two services over the store.
@@ -221,7 +221,7 @@ type open struct {
 	token atomic.Uint64
 }
 
-func (s *open) Lock(context.Context, sessionstore.Key, time.Duration) (sessionstore.Lease, error) {
+func (s *open) Lock(context.Context, sessionstore.Key, sessionstore.Lock) (sessionstore.Lease, error) {
 	return sessionstore.Lease{Token: s.token.Add(1), Until: time.Now().Add(time.Hour)}, nil
 }
 

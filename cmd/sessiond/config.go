@@ -46,7 +46,7 @@ func configure(args []string, out io.Writer) (*config, error) {
 	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections at once")
 
 	policyFlags(flags, &c.policy)
-	flags.Var(&c.namespaces, "namespace", "give the namespace NAME settings of its own, `NAME:setting=value,…`, named as the options from --absolute to --tombstone; may be repeated")
+	flags.Var(&c.namespaces, "namespace", "give the namespace NAME settings of its own, `NAME:setting=value,…`, named as the options from --absolute to --touch-coarse; may be repeated")
 
 	flags.DurationVar(&c.drain, "drain", 0, "after SIGTERM, answer /readyz with 503 for this long before refusing connections")
 	flags.DurationVar(&c.stop, "stop-timeout", 20*time.Second, "after that, let requests in flight go on for at most this long")
@@ -73,6 +73,7 @@ func configure(args []string, out io.Writer) (*config, error) {
 func policyFlags(flags *flag.FlagSet, p *sessionstore.Policy) {
 	flags.DurationVar(&p.Idle, "idle", p.Idle, "a session ends this long after its last write or touch, unless the client says otherwise")
 	flags.DurationVar(&p.Absolute, "absolute", p.Absolute, "a session ends this long after its creation; 0: never")
+	flags.DurationVar(&p.TouchCoarse, "touch-coarse", p.TouchCoarse, "a session may end this much earlier than --idle says, so that few touches need be written; 0: to the millisecond")
 	flags.DurationVar(&p.Grace, "grace", p.Grace, "the old id of a regenerated session stays good this long")
 	flags.DurationVar(&p.Tombstone, "tombstone", p.Tombstone, "a destroyed session cannot be written for this long")
 	flags.DurationVar(&p.LockTTL, "lock-ttl", p.LockTTL, "a lock ends by itself after this long")
@@ -96,7 +97,7 @@ func namespacePolicy(text string, general sessionstore.Policy) (sessionstore.Nam
 	for one := range strings.SplitSeq(list, ",") {
 		setting, value, ok := strings.Cut(one, "=")
 		if !ok || flags.Lookup(setting) == nil {
-			return own, fmt.Errorf("--namespace %s: %q: expected one of absolute, grace, idle, lock-ttl, lock-wait, locking, max-payload, max-waiters, on-locked, tombstone, with = and its value", name, one)
+			return own, fmt.Errorf("--namespace %s: %q: expected one of absolute, grace, idle, lock-ttl, lock-wait, locking, max-payload, max-waiters, on-locked, tombstone, touch-coarse, with = and its value", name, one)
 		}
 		if err := flags.Set(setting, value); err != nil {
 			return own, fmt.Errorf("--namespace %s: %s: %w", name, setting, err)

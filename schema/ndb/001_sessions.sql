@@ -4,7 +4,7 @@
 -- SHA-256 hashes: whoever reads these tables can take over no session.
 --
 -- READ_BACKUP=1 lets every replica answer reads. A hash key without an ordered index beside it saves memory and work.
--- One row of NDB holds at most 30,000 bytes, hence the size of payload and data; 900 bytes are left for columns to come.
+-- One row of NDB holds at most 30,000 bytes, hence the size of payload and data; 750 bytes are left for columns to come.
 
 CREATE TABLE IF NOT EXISTS session (
   id       BINARY(32)        NOT NULL,            -- SHA-256 of namespace, NUL, session id
@@ -17,9 +17,13 @@ CREATE TABLE IF NOT EXISTS session (
   due      INT UNSIGNED      NOT NULL,            -- Unix minutes: from then on nobody can see it and GC may take it
   chunks   SMALLINT UNSIGNED NOT NULL,            -- rows in chunk that hold the rest of the payload
   target   VARBINARY(32)     NOT NULL,            -- alias: id of the session it leads to
+  ns       VARBINARY(64)     NOT NULL,            -- session: namespace that it was created in, may be empty
+  subject  VARBINARY(32)     NOT NULL,            -- session: SHA-256 of namespace and user; empty if nobody said whose it is
+  enc      TINYINT UNSIGNED  NOT NULL,            -- session: encoding of the payload, 0 plain, 1 zstd
   payload  VARBINARY(29000)  NOT NULL,            -- session: the first 29,000 bytes
   PRIMARY KEY (id) USING HASH,
-  KEY due (due)
+  KEY due (due, id),                              -- id makes it an order to walk in; the index is no larger for it
+  KEY subject (subject, id)
 ) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
 
 -- The rest of large payloads, on the same data node as their session. A reader takes the chunks of exactly the version
@@ -38,6 +42,7 @@ CREATE TABLE IF NOT EXISTS lease (
   id    BINARY(32)      NOT NULL,
   token BIGINT UNSIGNED NOT NULL,                 -- fencing token, grows with every lease of this key
   stamp BIGINT UNSIGNED NOT NULL,                 -- random, by the lock that took it
+  owner BIGINT UNSIGNED NOT NULL,                 -- mark of whoever took it, 0 for none
   ends  BIGINT          NOT NULL,                 -- 0 once it was released
   due   INT UNSIGNED    NOT NULL,                 -- Unix minutes: from then on GC may take it
   PRIMARY KEY (id) USING HASH,

@@ -55,7 +55,7 @@ func BenchmarkStore(b *testing.B) {
 		}},
 		{"Locked", func(s *Store, k sessionstore.Key, payload []byte, rnd *rand.Rand) error {
 			k[0] ^= byte(rnd.Uint32()) // no waiting for one another
-			l, err := s.Lock(ctx, k, time.Minute)
+			l, err := s.Lock(ctx, k, sessionstore.Lock{TTL: time.Minute})
 			if err != nil {
 				return nil
 			}

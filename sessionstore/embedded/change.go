@@ -54,9 +54,13 @@ func (w *write) evaluate(v *view, now int64) (version uint64, err error) {
 		return 0, err
 	}
 	if state == nothing {
-		c.create(now, w.Absolute)
+		c.create(now, w.Absolute, w.Namespace)
 	}
 	c.version++
+	c.encoding = w.Encoding
+	if w.Subject != (sessionstore.Key{}) {
+		c.subject = w.Subject
+	}
 	c.size = uint32(len(w.payload) - stampSize)
 	c.payload = w.payload
 	c.extend(now, w.Idle)
@@ -86,8 +90,10 @@ func (v *view) touch(key sessionstore.Key, t sessionstore.Touch, now int64) erro
 	case state == nothing && !t.Create:
 		return sessionstore.ErrNotFound
 	case state == nothing:
-		c.create(now, t.Absolute)
+		c.create(now, t.Absolute, t.Namespace)
 		c.version++
+	case t.Within(c.expires, c.wanted(now, t.Idle)):
+		return nil
 	}
 	c.extend(now, t.Idle)
 	v.put(c)

@@ -30,6 +30,7 @@ func (s *Store) Check(ctx context.Context) error {
 		{payloadPrefix, c.payload},
 		{leasePrefix, c.lease},
 		{sessionIndexPrefix, c.sessionEntry},
+		{subjectPrefix, c.subjectEntry},
 		{leaseIndexPrefix, c.leaseEntry},
 	} {
 		if err := c.each(part.prefix, part.check); err != nil {
@@ -86,6 +87,12 @@ func (c *checker) session(k, value []byte) error {
 	if _, err := readPayload(c.db, key, &r); err != nil {
 		return err
 	}
+	if r.subject != (sessionstore.Key{}) {
+		k := makeSubjectKey(r.subject, key)
+		if err := c.has(k[:]); err != nil {
+			return fmt.Errorf("entry of %v under its subject: %w", key, err)
+		}
+	}
 	return c.hasEntry(sessionIndexPrefix, r.indexed, key)
 }
 
@@ -118,11 +125,34 @@ func (c *checker) lease(k, value []byte) error {
 
 func (c *checker) hasEntry(index byte, at int64, key sessionstore.Key) error {
 	k := makeIndexKey(index, at, key)
-	_, done, err := c.db.Get(k[:])
-	if err != nil {
+	if err := c.has(k[:]); err != nil {
 		return fmt.Errorf("index entry %c of %v: %w", index, key, err)
 	}
+	return nil
+}
+
+func (c *checker) has(k []byte) error {
+	_, done, err := c.db.Get(k)
+	if err != nil {
+		return err
+	}
 	return done.Close()
+}
+
+// subjectEntry verifies that what an entry under a subject leads to has that subject.
+func (c *checker) subjectEntry(k, _ []byte) error {
+	subject, key, ok := splitSubjectKey(k)
+	if !ok {
+		return fmt.Errorf("a subject's entry of %d bytes", len(k))
+	}
+	var r record
+	if err := readRecord(c.db, key, &r); err != nil {
+		return err
+	}
+	if r.subject != subject {
+		return fmt.Errorf("%v is listed under the subject %v, but is that of %v", key, subject, r.subject)
+	}
+	return nil
 }
 
 func (c *checker) sessionEntry(k, _ []byte) error {

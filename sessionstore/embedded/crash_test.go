@@ -88,7 +88,7 @@ func victimize(s *embedded.Store, rnd *rand.Rand) error {
 			binary.BigEndian.PutUint64(a.Key[:], rnd.Uint64())
 			a.What = ackLock
 			var l sessionstore.Lease
-			l, err = s.Lock(ctx, a.Key, longTimes)
+			l, err = s.Lock(ctx, a.Key, sessionstore.Lock{TTL: longTimes})
 			a.N = l.Token
 		default:
 			a.N, err = s.Write(ctx, a.Key, sessionstore.Write{Payload: payload, Idle: longTimes, IfVersion: sessionstore.AnyVersion})
@@ -233,7 +233,7 @@ func verifyAck(ctx context.Context, s *embedded.Store, a ack) error {
 			return fmt.Errorf("its end was acknowledged; read: %v, write: %v", err, again)
 		}
 	case ackLock:
-		_, err := s.Lock(ctx, a.Key, time.Second)
+		_, err := s.Lock(ctx, a.Key, sessionstore.Lock{TTL: time.Second})
 		if !errors.Is(err, sessionstore.ErrLocked) {
 			return fmt.Errorf("its lease was acknowledged; lock: %v", err)
 		}

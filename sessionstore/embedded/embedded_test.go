@@ -63,7 +63,7 @@ func TestReopen(t *testing.T) {
 	write("gone", "x", time.Hour)
 	write("short", "x", time.Minute)
 	write("old", "moved", time.Hour)
-	lease, err := s.Lock(ctx, key("a"), time.Minute)
+	lease, err := s.Lock(ctx, key("a"), sessionstore.Lock{TTL: time.Minute})
 	for _, err := range []error{
 		err,
 		s.Destroy(ctx, key("gone"), time.Hour),
@@ -98,7 +98,7 @@ func TestReopen(t *testing.T) {
 	if _, err := s.Write(ctx, key("gone"), sessionstore.Write{Idle: time.Hour}); !errors.Is(err, sessionstore.ErrDestroyed) {
 		t.Errorf("gone: %v", err)
 	}
-	next, err := s.Lock(ctx, key("a"), time.Minute) // the lease ended just now
+	next, err := s.Lock(ctx, key("a"), sessionstore.Lock{TTL: time.Minute}) // the lease ended just now
 	if err != nil || next.Token <= lease.Token {
 		t.Errorf("lease after %d: %+v, %v", lease.Token, next, err)
 	}

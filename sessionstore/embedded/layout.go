@@ -13,6 +13,7 @@ const (
 	sessionPrefix      = 's' // + key: a record
 	payloadPrefix      = 'p' // + key: a payload
 	sessionIndexPrefix = 't' // + time + key: when to look at a record for collection
+	subjectPrefix      = 'u' // + subject + key: a session of that subject
 	leasePrefix        = 'l' // + key: a lease
 	leaseIndexPrefix   = 'm' // + time + key: when to look at a lease for collection
 )
@@ -31,6 +32,28 @@ func makeKey(prefix byte, key sessionstore.Key) (k engineKey) {
 	k[0] = prefix
 	copy(k[1:], key[:])
 	return k
+}
+
+const subjectKeySize = 1 + 2*len(sessionstore.Key{})
+
+// subjectKey is a prefix, a subject and a session's key.
+type subjectKey [subjectKeySize]byte
+
+func makeSubjectKey(subject, key sessionstore.Key) (k subjectKey) {
+	k[0] = subjectPrefix
+	copy(k[1:], subject[:])
+	copy(k[1+len(subject):], key[:])
+	return k
+}
+
+// splitSubjectKey undoes makeSubjectKey.
+func splitSubjectKey(k []byte) (subject, key sessionstore.Key, ok bool) {
+	if len(k) != subjectKeySize {
+		return subject, key, false
+	}
+	copy(subject[:], k[1:])
+	copy(key[:], k[1+len(subject):])
+	return subject, key, true
 }
 
 const indexKeySize = 1 + 8 + len(sessionstore.Key{})

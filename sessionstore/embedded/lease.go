@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lvsession/lvsession/sessionstore"
 )
@@ -11,6 +12,7 @@ import (
 // lease is the latest lock of a key. The zero lease stands for none.
 type lease struct {
 	token   uint64
+	owner   uint64
 	until   int64 // Unix milliseconds; 0 once it was released
 	indexed int64 // the time of its index entry
 }
@@ -21,6 +23,10 @@ func (l *lease) holds(token uint64, now int64) bool {
 	return l.token == token && l.until != 0 && now < l.end()
 }
 
+func (l *lease) granted() sessionstore.Lease {
+	return sessionstore.Lease{Token: l.token, Owner: l.owner, Until: time.UnixMilli(l.until)}
+}
+
 // end is when nobody needs the lease any more.
 func (l *lease) end() int64 {
 	if l.until == 0 {
@@ -29,10 +35,11 @@ func (l *lease) end() int64 {
 	return l.until + sessionstore.LeaseRetention.Milliseconds()
 }
 
-const leaseSize = 3 * 8
+const leaseSize = 4 * 8
 
 func (l *lease) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, l.token)
+	b = binary.BigEndian.AppendUint64(b, l.owner)
 	b = binary.BigEndian.AppendUint64(b, uint64(l.until))
 	return binary.BigEndian.AppendUint64(b, uint64(l.indexed))
 }
@@ -43,8 +50,9 @@ func (l *lease) decode(b []byte) error {
 	}
 	*l = lease{
 		token:   binary.BigEndian.Uint64(b),
-		until:   int64(binary.BigEndian.Uint64(b[8:])),
-		indexed: int64(binary.BigEndian.Uint64(b[16:])),
+		owner:   binary.BigEndian.Uint64(b[8:]),
+		until:   int64(binary.BigEndian.Uint64(b[16:])),
+		indexed: int64(binary.BigEndian.Uint64(b[24:])),
 	}
 	return l.check()
 }

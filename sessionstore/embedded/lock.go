@@ -8,15 +8,15 @@ import (
 )
 
 // Lock implements [sessionstore.Store].
-func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
-	if err := sessionstore.CheckDuration("lease", ttl); err != nil {
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (sessionstore.Lease, error) {
+	if err := l.Check(); err != nil {
 		return sessionstore.Lease{}, err
 	}
 	var lease sessionstore.Lease
 	err := s.submit(ctx, &operation{
 		name: "lock", grows: true,
 		evaluate: func(v *view, now int64) (err error) {
-			lease, err = s.grant(v, key, ttl, now)
+			lease, err = s.grant(v, key, l, now)
 			return err
 		},
 	})
@@ -26,7 +26,7 @@ func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duratio
 	return lease, nil
 }
 
-func (s *Store) grant(v *view, key sessionstore.Key, ttl time.Duration, now int64) (sessionstore.Lease, error) {
+func (s *Store) grant(v *view, key sessionstore.Key, l sessionstore.Lock, now int64) (sessionstore.Lease, error) {
 	c, err := v.lease(key)
 	if err != nil {
 		return sessionstore.Lease{}, err
@@ -35,9 +35,33 @@ func (s *Store) grant(v *view, key sessionstore.Key, ttl time.Duration, now int6
 		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(c.until)}
 	}
 	c.token = s.nextToken(c.token, now)
-	c.until = now + ttl.Milliseconds()
+	c.owner = l.Owner
+	c.until = now + l.TTL.Milliseconds()
 	v.putLease(c)
-	return sessionstore.Lease{Token: c.token, Until: time.UnixMilli(c.until)}, nil
+	return c.granted(), nil
+}
+
+// Leased implements [sessionstore.Store]. It takes its turn among the changes, so that what it tells is on disk.
+func (s *Store) Leased(ctx context.Context, key sessionstore.Key) (sessionstore.Lease, error) {
+	var lease sessionstore.Lease
+	err := s.submit(ctx, &operation{
+		name: "leased",
+		evaluate: func(v *view, now int64) error {
+			c, err := v.lease(key)
+			if err != nil {
+				return err
+			}
+			if c.token == 0 || now >= c.until {
+				return sessionstore.ErrNotFound
+			}
+			lease = c.granted()
+			return nil
+		},
+	})
+	if err != nil {
+		return sessionstore.Lease{}, err
+	}
+	return lease, nil
 }
 
 // nextToken returns a fencing token that no earlier lease of the key has had: above the previous one as long as that is
@@ -78,7 +102,7 @@ func (v *view) moveLease(old, new sessionstore.Key, token uint64) error {
 	if err != nil {
 		return err
 	}
-	to.token, to.until = from.token, from.until
+	to.token, to.owner, to.until = from.token, from.owner, from.until
 	v.putLease(to)
 	from.until = 0
 	v.putLease(from)

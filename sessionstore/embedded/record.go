@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unique"
 
 	"github.com/lvsession/lvsession/sessionstore"
 )
@@ -30,6 +31,11 @@ type record struct {
 	indexed  int64 // the time of its index entry, never after purge
 	size     uint32
 	target   sessionstore.Key // of an alias
+
+	// Of a session.
+	namespace string
+	subject   sessionstore.Key // zero for none
+	encoding  sessionstore.Encoding
 }
 
 // at tells what the record is at an instant.
@@ -52,6 +58,10 @@ func (r *record) session(key sessionstore.Key, payload []byte) sessionstore.Sess
 		Version: r.version,
 		Created: time.UnixMilli(r.created),
 		Expires: time.UnixMilli(r.expires),
+
+		Namespace: r.namespace,
+		Subject:   r.subject,
+		Encoding:  r.encoding,
 	}
 	if r.deadline != 0 {
 		s.Deadline = time.UnixMilli(r.deadline)
@@ -60,8 +70,8 @@ func (r *record) session(key sessionstore.Key, payload []byte) sessionstore.Sess
 }
 
 // create begins a session without a version. Remains bequeath their version.
-func (r *record) create(now int64, absolute time.Duration) {
-	*r = record{kind: live, version: r.version, created: now, indexed: r.indexed}
+func (r *record) create(now int64, absolute time.Duration, namespace string) {
+	*r = record{kind: live, version: r.version, created: now, indexed: r.indexed, namespace: namespace}
 	if absolute != 0 {
 		r.deadline = now + absolute.Milliseconds()
 	}
@@ -69,11 +79,16 @@ func (r *record) create(now int64, absolute time.Duration) {
 
 // extend sets the expiry to idle after now, but not past the deadline.
 func (r *record) extend(now int64, idle time.Duration) {
-	r.expires = now + idle.Milliseconds()
-	if r.deadline != 0 && r.expires > r.deadline {
-		r.expires = r.deadline
-	}
+	r.expires = r.wanted(now, idle)
 	r.purge = r.expires
+}
+
+// wanted returns where extend sets the expiry.
+func (r *record) wanted(now int64, idle time.Duration) int64 {
+	if at := now + idle.Milliseconds(); r.deadline == 0 || at < r.deadline {
+		return at
+	}
+	return r.deadline
 }
 
 // bury turns the record into a tombstone that stands until the given time.
@@ -96,6 +111,10 @@ func (r *record) check() error {
 		return errors.New("a payload without a session")
 	case r.kind == alias && r.target == sessionstore.Key{}:
 		return errors.New("an alias of nothing")
+	case r.kind != live && (r.namespace != "" || r.subject != sessionstore.Key{} || r.encoding != 0):
+		return errors.New("a subject without a session")
+	case len(r.namespace) > sessionstore.MaxNamespaceLength:
+		return fmt.Errorf("a namespace of %d bytes", len(r.namespace))
 	case r.kind != alias && r.target != sessionstore.Key{}:
 		return errors.New("a target without an alias")
 	case r.indexed > r.purge:
@@ -104,15 +123,30 @@ func (r *record) check() error {
 	return nil
 }
 
-const recordSize = 1 + 6*8 + 4
+// recordSize is the length of the part that every record has; maxRecordSize, of the longest record.
+const (
+	recordSize    = 1 + 6*8 + 4 + 1 + 1
+	maxRecordSize = recordSize + sessionstore.MaxNamespaceLength + len(sessionstore.Key{})
+)
 
-// append appends the record's encoding: fixed width, the target only for an alias.
+// withSubject is set in the length of a record's namespace if a subject follows.
+const withSubject = 0x80
+
+// append appends the record's encoding: numbers of fixed width, the length of the namespace, the namespace, then one
+// key, that of an alias's target or a session's subject, if there is one.
 func (r *record) append(b []byte) []byte {
 	b = append(b, byte(r.kind))
 	for _, v := range [...]uint64{r.version, uint64(r.created), uint64(r.expires), uint64(r.deadline), uint64(r.purge), uint64(r.indexed)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	b = binary.BigEndian.AppendUint32(b, r.size)
+	if r.subject != (sessionstore.Key{}) {
+		b = append(b, byte(r.encoding), byte(len(r.namespace))|withSubject)
+		b = append(b, r.namespace...)
+		return append(b, r.subject[:]...)
+	}
+	b = append(b, byte(r.encoding), byte(len(r.namespace)))
+	b = append(b, r.namespace...)
 	if r.kind == alias {
 		b = append(b, r.target[:]...)
 	}
@@ -128,15 +162,32 @@ func (r *record) decode(b []byte) error {
 	*r = record{
 		kind:    kind(b[0]),
 		version: uint64(at(0)), created: at(1), expires: at(2), deadline: at(3), purge: at(4), indexed: at(5),
-		size: binary.BigEndian.Uint32(b[recordSize-4:]),
+		size:     binary.BigEndian.Uint32(b[1+6*8:]),
+		encoding: sessionstore.Encoding(b[recordSize-2]),
 	}
-	rest := b[recordSize:]
-	if r.kind == alias && len(rest) == len(r.target) {
-		copy(r.target[:], rest)
-		rest = nil
+	length, rest := b[recordSize-1], b[recordSize:]
+	key := (*sessionstore.Key)(nil)
+	switch {
+	case length&withSubject != 0:
+		key = &r.subject
+	case r.kind == alias:
+		key = &r.target
 	}
-	if len(rest) > 0 {
+	n := int(length &^ withSubject)
+	size := n
+	if key != nil {
+		size += len(key)
+	}
+	if len(rest) != size {
 		return fmt.Errorf("a record of kind %d with %d bytes", r.kind, len(b))
+	}
+	if n > 0 {
+		r.namespace = unique.Make(string(rest[:n])).Value() // there are few, and many records
+	}
+	if key != nil {
+		if copy(key[:], rest[n:]); *key == (sessionstore.Key{}) {
+			return errors.New("a key of zeros")
+		}
 	}
 	return r.check()
 }

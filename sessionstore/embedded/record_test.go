@@ -29,6 +29,11 @@ func anyRecord(t *rapid.T) record {
 	case live:
 		r.created, r.expires = at.Draw(t, "created"), r.purge
 		r.size = rapid.Uint32Range(0, sessionstore.MaxPayload).Draw(t, "size")
+		r.encoding = rapid.SampledFrom([]sessionstore.Encoding{sessionstore.Plain, sessionstore.Zstd}).Draw(t, "encoding")
+		r.namespace = rapid.StringMatching("[a-z0-9][a-z0-9_.-]{0,63}|").Draw(t, "namespace")
+		if rapid.Bool().Draw(t, "has a subject") {
+			r.subject = anyKey(t)
+		}
 		if rapid.Bool().Draw(t, "absolute") {
 			r.deadline = r.expires + at.Draw(t, "rest")
 		}
@@ -58,7 +63,7 @@ func TestRecordCodec(t *testing.T) {
 func TestLeaseCodec(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		until := rapid.Int64Range(0, 1<<50).Draw(t, "until")
-		want := lease{token: rapid.Uint64Range(1, math.MaxUint64).Draw(t, "token"), until: until}
+		want := lease{token: rapid.Uint64Range(1, math.MaxUint64).Draw(t, "token"), owner: rapid.Uint64().Draw(t, "owner"), until: until}
 		want.indexed = rapid.Int64Range(0, until).Draw(t, "indexed")
 		var got lease
 		if err := got.decode(want.append(nil)); err != nil || got != want {
@@ -110,6 +115,8 @@ func TestStamp(t *testing.T) {
 // FuzzRecord: whatever decodes is a record that encodes to the same bytes.
 func FuzzRecord(f *testing.F) {
 	r := record{kind: alias, version: 1, expires: 5, purge: 9, indexed: 9, target: testKey(1)}
+	f.Add(r.append(nil))
+	r = record{kind: live, version: 1, expires: 9, purge: 9, indexed: 9, namespace: "shop", subject: testKey(2), encoding: 1}
 	f.Add(r.append(nil))
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{1}, recordSize))

@@ -41,8 +41,11 @@ type Store struct {
 }
 
 var (
-	_ sessionstore.Store   = (*Store)(nil)
-	_ sessionstore.Checker = (*Store)(nil)
+	_ sessionstore.Store        = (*Store)(nil)
+	_ sessionstore.Checker      = (*Store)(nil)
+	_ sessionstore.Walker       = (*Store)(nil)
+	_ sessionstore.SubjectStore = (*Store)(nil)
+	_ sessionstore.Importer     = (*Store)(nil)
 )
 
 // enter begins an operation: it fails if the caller has left or the store is closed or broken. Whoever entered must

@@ -110,8 +110,8 @@ func (v *view) put(c *sessionCell) {
 }
 
 // create begins a session without a version or payload.
-func (c *sessionCell) create(now int64, absolute time.Duration) {
-	c.record.create(now, absolute)
+func (c *sessionCell) create(now int64, absolute time.Duration, namespace string) {
+	c.record.create(now, absolute, namespace)
 	c.payload = nil
 }
 
@@ -179,7 +179,7 @@ func (v *view) flush(b *pebble.Batch, entered func(index byte, at int64)) error 
 
 func (c *sessionCell) flush(b *pebble.Batch, key sessionstore.Key, entered func(byte, int64)) error {
 	at, payloadAt := makeKey(sessionPrefix, key), makeKey(payloadPrefix, key)
-	var errs [3]error
+	var errs [4]error
 	switch {
 	case c.size == 0 && c.stored.size > 0:
 		errs[0] = b.Delete(payloadAt[:], nil)
@@ -189,12 +189,30 @@ func (c *sessionCell) flush(b *pebble.Batch, key sessionstore.Key, entered func(
 	}
 	switch {
 	case c.kind != nothing:
-		var buf [recordSize + len(c.target)]byte
+		var buf [maxRecordSize]byte
 		errs[1] = b.Set(at[:], c.append(buf[:0]), nil)
 	case c.stored.kind != nothing:
 		errs[1] = b.Delete(at[:], nil)
 	}
 	errs[2] = moveEntry(b, sessionIndexPrefix, key, c.stored.indexed, c.indexed, entered)
+	errs[3] = moveSubject(b, key, c.stored.subject, c.subject)
+	return errors.Join(errs[:]...)
+}
+
+// moveSubject moves a key's entry in the index of subjects; the zero subject stands for no entry.
+func moveSubject(b *pebble.Batch, key, from, to sessionstore.Key) error {
+	if from == to {
+		return nil
+	}
+	var errs [2]error
+	if from != (sessionstore.Key{}) {
+		k := makeSubjectKey(from, key)
+		errs[0] = b.Delete(k[:], nil)
+	}
+	if to != (sessionstore.Key{}) {
+		k := makeSubjectKey(to, key)
+		errs[1] = b.Set(k[:], nil, nil)
+	}
 	return errors.Join(errs[:]...)
 }
 

@@ -39,6 +39,8 @@ func (r *record) check() error {
 		return errors.New("a session without a version")
 	case r.kind == live && r.deadline != 0 && r.expires > r.deadline:
 		return errors.New("a session that outlives its deadline")
+	case r.kind != live && (r.namespace != "" || r.subject != sessionstore.Key{}):
+		return errors.New("a subject without a session")
 	case r.kind != live && len(r.payload) > 0:
 		return errors.New("a payload without a session")
 	case r.kind == alias && r.target == sessionstore.Key{}:

@@ -25,8 +25,13 @@ type record struct {
 	expires  int64 // end of a session, or of an alias's grace time
 	deadline int64 // absolute time-out, 0 for none
 	target   sessionstore.Key
-	purge    int64 // when nothing of it can be seen any more
-	indexed  int64 // the purge time that the index holds for it, never after purge
+
+	namespace string
+	subject   sessionstore.Key
+	encoding  sessionstore.Encoding
+
+	purge   int64 // when nothing of it can be seen any more
+	indexed int64 // the purge time that the index holds for it, never after purge
 }
 
 // at tells what the record is at an instant.
@@ -48,6 +53,10 @@ func (r *record) session(key sessionstore.Key) sessionstore.Session {
 		Version: r.version,
 		Created: time.UnixMilli(r.created),
 		Expires: time.UnixMilli(r.expires),
+
+		Namespace: r.namespace,
+		Subject:   r.subject,
+		Encoding:  r.encoding,
 	}
 	if r.deadline != 0 {
 		s.Deadline = time.UnixMilli(r.deadline)
@@ -57,15 +66,25 @@ func (r *record) session(key sessionstore.Key) sessionstore.Session {
 
 // extend sets the expiry to idle after now, but not past the deadline.
 func (r *record) extend(now int64, idle time.Duration) {
-	r.expires = now + idle.Milliseconds()
-	if r.deadline != 0 && r.expires > r.deadline {
-		r.expires = r.deadline
-	}
+	r.expires = r.wanted(now, idle)
 	r.purge = r.expires
+}
+
+// wanted returns where extend sets the expiry.
+func (r *record) wanted(now int64, idle time.Duration) int64 {
+	if at := now + idle.Milliseconds(); r.deadline == 0 || at < r.deadline {
+		return at
+	}
+	return r.deadline
 }
 
 // lease is the latest lock of a key. An end of 0 means that it was released.
 type lease struct {
 	token uint64
+	owner uint64
 	until int64
+}
+
+func (l lease) granted() sessionstore.Lease {
+	return sessionstore.Lease{Token: l.token, Owner: l.owner, Until: time.UnixMilli(l.until)}
 }

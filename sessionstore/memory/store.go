@@ -73,10 +73,14 @@ func (s *Store) Write(ctx context.Context, key sessionstore.Key, w sessionstore.
 		return 0, sessionstore.ErrConflict
 	}
 	if state == nothing {
-		r = s.create(key, now, w.Absolute)
+		r = s.create(key, now, w.Absolute, w.Namespace)
 	}
 	r.version++
 	r.payload = append([]byte(nil), w.Payload...)
+	r.encoding = w.Encoding
+	if w.Subject != (sessionstore.Key{}) {
+		r.subject = w.Subject
+	}
 	r.extend(now, w.Idle)
 	s.enter(key, r)
 	return r.version, nil
@@ -102,8 +106,10 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 	case state == nothing && !t.Create:
 		return sessionstore.ErrNotFound
 	case state == nothing:
-		r = s.create(key, now, t.Absolute)
+		r = s.create(key, now, t.Absolute, t.Namespace)
 		r.version++
+	case t.Within(r.expires, r.wanted(now, t.Idle)):
+		return nil
 	}
 	r.extend(now, t.Idle)
 	s.enter(key, r)
@@ -125,7 +131,7 @@ func (s *Store) Destroy(ctx context.Context, key sessionstore.Key, grave time.Du
 		return err
 	}
 	if r == nil {
-		r = s.create(key, now, 0)
+		r = s.create(key, now, 0, "")
 	}
 	r.bury(now + grave.Milliseconds())
 	s.enter(key, r)
@@ -159,7 +165,7 @@ func (s *Store) Regenerate(ctx context.Context, old, new sessionstore.Key, g ses
 	case g.Token != 0 && !s.holds(old, g.Token, now):
 		return sessionstore.Session{}, sessionstore.ErrConflict
 	}
-	to := s.create(new, now, 0)
+	to := s.create(new, now, 0, "")
 	indexed := to.indexed
 	*to = *from
 	to.indexed = indexed
@@ -180,8 +186,8 @@ func (s *Store) Regenerate(ctx context.Context, old, new sessionstore.Key, g ses
 }
 
 // Lock implements [sessionstore.Store].
-func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
-	if err := sessionstore.CheckDuration("lease", ttl); err != nil {
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (sessionstore.Lease, error) {
+	if err := l.Check(); err != nil {
 		return sessionstore.Lease{}, err
 	}
 	now, err := s.begin(ctx)
@@ -192,10 +198,24 @@ func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duratio
 	if held := s.locks[key]; held != nil && now < held.until {
 		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.until)}
 	}
-	until := now + ttl.Milliseconds()
 	s.token++
-	s.grant(key, lease{token: s.token, until: until})
-	return sessionstore.Lease{Token: s.token, Until: time.UnixMilli(until)}, nil
+	taken := lease{token: s.token, owner: l.Owner, until: now + l.TTL.Milliseconds()}
+	s.grant(key, taken)
+	return taken.granted(), nil
+}
+
+// Leased implements [sessionstore.Store].
+func (s *Store) Leased(ctx context.Context, key sessionstore.Key) (sessionstore.Lease, error) {
+	now, err := s.begin(ctx)
+	if err != nil {
+		return sessionstore.Lease{}, err
+	}
+	defer s.mu.Unlock()
+	held := s.locks[key]
+	if held == nil || now >= held.until {
+		return sessionstore.Lease{}, sessionstore.ErrNotFound
+	}
+	return held.granted(), nil
 }
 
 // Unlock implements [sessionstore.Store].
@@ -284,13 +304,13 @@ func (s *Store) resolve(key sessionstore.Key, now int64) (sessionstore.Key, *rec
 }
 
 // create begins a session without a version under a key that has none. Remains there bequeath their version.
-func (s *Store) create(key sessionstore.Key, now int64, absolute time.Duration) *record {
+func (s *Store) create(key sessionstore.Key, now int64, absolute time.Duration, namespace string) *record {
 	r := s.records[key]
 	if r == nil {
 		r = &record{}
 		s.records[key] = r
 	}
-	*r = record{kind: live, version: r.version, created: now, indexed: r.indexed}
+	*r = record{kind: live, version: r.version, created: now, indexed: r.indexed, namespace: namespace}
 	if absolute != 0 {
 		r.deadline = now + absolute.Milliseconds()
 	}

@@ -134,7 +134,8 @@ func (s statements) rows(ctx context.Context, keys []sessionstore.Key) (map[sess
 	for rows.Next() {
 		var id sql.RawBytes
 		r := &row{record: record{found: true}}
-		if err := rows.Scan(&id, &r.State, &r.Version, &r.Stamp, &r.Created, &r.Expires, &r.Deadline, &r.Chunks, &r.Target, &r.payload); err != nil {
+		if err := rows.Scan(&id, &r.State, &r.Version, &r.Stamp, &r.Created, &r.Expires, &r.Deadline, &r.Chunks, &r.Target,
+			&r.Namespace, &r.Subject, &r.Encoding, &r.payload); err != nil {
 			return nil, err
 		}
 		found[sessionstore.Key(id)] = r

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -219,7 +220,7 @@ func (b *changes) touchAll(ctx context.Context, conn *sqlx.Conn, list []change) 
 		r := records[c.key]
 		after, err := r.touch(*c.touch, b.now, b.stampOf(c))
 		switch {
-		case records == nil, r.at(b.now) == live && r.Expires == after.Expires:
+		case records == nil, err == nil && r.at(b.now) == live && r.Expires == after.Expires:
 			b.decide(c, 0, nil)
 		case err != nil && r.at(b.now) != alias:
 			b.decide(c, 0, err)
@@ -265,6 +266,9 @@ func (s statements) advanceAll(ctx context.Context, list []change, stamp uint64,
 	q := &query{list: list}
 	q.add("UPDATE session SET ver = ver + 1, "+stampSet+", ", stamp)
 	q.expiry(func(c change) int64 { return now + c.write.Idle.Milliseconds() })
+	q.text.WriteString(", enc = ")
+	q.each(func(c change) int64 { return int64(c.write.Encoding) })
+	q.subjects()
 	q.text.WriteString(", payload = CASE id")
 	for _, c := range list {
 		q.add(" WHEN ? THEN ?", c.key[:], notNil(c.write.Payload))
@@ -292,6 +296,12 @@ func (s statements) prolongAll(ctx context.Context, list []change, now int64) (i
 	q.text.WriteString(" WHERE ")
 	q.ids()
 	q.add(" AND "+isLive, now)
+	if slices.ContainsFunc(list, func(c change) bool { return c.touch.Coarse > 0 }) {
+		q.text.WriteString(" AND expires NOT BETWEEN ")
+		q.each(func(c change) int64 { return now + (c.touch.Idle - c.touch.Coarse).Milliseconds() })
+		q.text.WriteString(" AND ")
+		q.each(func(c change) int64 { return now + c.touch.Idle.Milliseconds() })
+	}
 	return s.exec(ctx, q.text.String(), q.args...)
 }
 
@@ -303,7 +313,7 @@ func (s statements) buryAll(ctx context.Context, list []change, now int64) (int6
 	q.each(until)
 	q.text.WriteString(", deadline = 0, due = ")
 	q.each(func(c change) int64 { return due(until(c)) })
-	q.text.WriteString(", target = '', payload = '' WHERE ")
+	q.text.WriteString(", target = '', ns = '', subject = '', enc = 0, payload = '' WHERE ")
 	q.ids()
 	q.text.WriteString(" AND state = 1 AND chunks = 0")
 	return s.exec(ctx, q.text.String(), q.args...)
@@ -311,14 +321,13 @@ func (s statements) buryAll(ctx context.Context, list []change, now int64) (int6
 
 // insertAll is insert for many new sessions.
 func (s statements) insertAll(ctx context.Context, list []change, rows []record) error {
-	q := &query{list: list}
-	q.text.WriteString("INSERT INTO session (id, state, ver, stamp, created, expires, deadline, due, chunks, target, payload) VALUES ")
+	q, marks := &query{list: list}, strings.Repeat("?,", columnCount-1)+"?"
+	q.text.WriteString("INSERT INTO session (" + columns + ") VALUES ")
 	for i, c := range list {
 		if i > 0 {
 			q.text.WriteByte(',')
 		}
-		r := rows[i]
-		q.add("(?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?)", c.key[:], r.State, r.Version, r.Stamp, r.Created, r.Expires, r.Deadline, due(r.gone()), notNil(c.write.Payload))
+		q.add("("+marks+")", append([]any{c.key[:]}, rows[i].values(c.write.Payload)...)...)
 	}
 	_, err := s.exec(ctx, q.text.String(), q.args...)
 	return err
@@ -379,6 +388,25 @@ func (q *query) each(value func(change) int64) {
 		q.add(" WHEN ? THEN ?", c.key[:], value(c))
 	}
 	q.text.WriteString(" END")
+}
+
+// subjects adds the subjects that writes name. Where none does the column is not named: that would cost a change of its
+// index.
+func (q *query) subjects() {
+	named := false
+	for _, c := range q.list {
+		if c.write.Subject == (sessionstore.Key{}) {
+			continue
+		}
+		if !named {
+			q.text.WriteString(", subject = CASE id")
+			named = true
+		}
+		q.add(" WHEN ? THEN ?", c.key[:], c.write.Subject[:])
+	}
+	if named {
+		q.text.WriteString(" ELSE subject END")
+	}
 }
 
 // expiry adds what expirySet is for one row.

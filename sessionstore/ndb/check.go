@@ -76,6 +76,10 @@ func (r record) fault(purge int64, size int) string {
 		return "a session that outlives its deadline"
 	case r.State != live && (size > 0 || r.Chunks > 0):
 		return "a payload without a session"
+	case r.State != live && (r.Namespace != "" || len(r.Subject) > 0 || r.Encoding != 0):
+		return "a subject without a session"
+	case len(r.Subject) != 0 && len(r.Subject) != len(sessionstore.Key{}):
+		return fmt.Sprintf("a subject of %d bytes", len(r.Subject))
 	case r.State == alias && len(r.Target) != len(sessionstore.Key{}):
 		return "an alias of nothing"
 	case r.State == alias && r.Deadline <= r.Expires:

@@ -55,7 +55,7 @@ func (c *counter) count(ctx context.Context, s sessionstore.Store, stop <-chan s
 func (c *counter) request(ctx context.Context, s sessionstore.Store, done *atomic.Int64) error {
 	w := sessionstore.Write{Idle: time.Hour, IfVersion: sessionstore.AnyVersion}
 	if c.leased {
-		l, err := s.Lock(ctx, c.key, 200*time.Millisecond)
+		l, err := s.Lock(ctx, c.key, sessionstore.Lock{TTL: 200 * time.Millisecond})
 		if err != nil {
 			return err
 		}

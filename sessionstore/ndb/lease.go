@@ -15,6 +15,7 @@ import (
 type lease struct {
 	Token uint64 `db:"token"`
 	Stamp uint64 `db:"stamp"`
+	Owner uint64 `db:"owner"`
 	Ends  int64  `db:"ends"`
 	Due   int64  `db:"due"`
 
@@ -25,13 +26,13 @@ type lease struct {
 func dueOfLease(ends int64) int64 { return due(ends + sessionstore.LeaseRetention.Milliseconds()) }
 
 // Lock implements [sessionstore.Store].
-func (s *Store) Lock(ctx context.Context, key sessionstore.Key, ttl time.Duration) (sessionstore.Lease, error) {
-	if err := sessionstore.CheckDuration("lease", ttl); err != nil {
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, o sessionstore.Lock) (sessionstore.Lease, error) {
+	if err := o.Check(); err != nil {
 		return sessionstore.Lease{}, err
 	}
 	return run(ctx, s, "lock", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Lease, error) {
 		now := s.now()
-		l := lease{Token: uint64(now.UnixMicro()), Stamp: a.stamp, Ends: now.UnixMilli() + ttl.Milliseconds()}
+		l := lease{Token: uint64(now.UnixMicro()), Stamp: a.stamp, Owner: o.Owner, Ends: now.UnixMilli() + o.TTL.Milliseconds()}
 		l.Due = dueOfLease(l.Ends)
 		return statements{conn}.lock(ctx, key, l, now.UnixMilli())
 	})
@@ -66,24 +67,39 @@ func (s statements) lock(ctx context.Context, key sessionstore.Key, l lease, now
 }
 
 func (l lease) granted() sessionstore.Lease {
-	return sessionstore.Lease{Token: l.Token, Until: time.UnixMilli(l.Ends)}
+	return sessionstore.Lease{Token: l.Token, Owner: l.Owner, Until: time.UnixMilli(l.Ends)}
+}
+
+// Leased implements [sessionstore.Store].
+func (s *Store) Leased(ctx context.Context, key sessionstore.Key) (sessionstore.Lease, error) {
+	return run(ctx, s, "leased", func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (sessionstore.Lease, error) {
+		now := s.clock()
+		l, err := statements{conn}.lease(ctx, key, "")
+		switch {
+		case err != nil:
+			return sessionstore.Lease{}, err
+		case !l.found || l.Ends <= now:
+			return sessionstore.Lease{}, sessionstore.ErrNotFound
+		}
+		return l.granted(), nil
+	})
 }
 
 // takeLease replaces a lease that has ended, if its token is smaller, and reports whether there was one.
 func (s statements) takeLease(ctx context.Context, key sessionstore.Key, l lease, now int64) (bool, error) {
-	n, err := s.exec(ctx, "UPDATE lease SET token = ?, stamp = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
-		l.Token, l.Stamp, l.Ends, l.Due, key[:], now, l.Token)
+	n, err := s.exec(ctx, "UPDATE lease SET token = ?, stamp = ?, owner = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
+		l.Token, l.Stamp, l.Owner, l.Ends, l.Due, key[:], now, l.Token)
 	return n > 0, err
 }
 
 func (s statements) insertLease(ctx context.Context, key sessionstore.Key, l lease) error {
-	_, err := s.exec(ctx, "INSERT INTO lease (id, token, stamp, ends, due) VALUES (?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Ends, l.Due)
+	_, err := s.exec(ctx, "INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES (?, ?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Owner, l.Ends, l.Due)
 	return err
 }
 
 // lease reads the latest lease of a key; with "FOR UPDATE" it locks the row.
 func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string) (l lease, err error) {
-	err = s.q.GetContext(ctx, &l, "SELECT token, stamp, ends, due FROM lease WHERE id = ? "+lock, key[:])
+	err = s.q.GetContext(ctx, &l, "SELECT token, stamp, owner, ends, due FROM lease WHERE id = ? "+lock, key[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return lease{}, nil
 	}

@@ -133,7 +133,7 @@ func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessi
 		if r.found {
 			base = r.Version
 		}
-		ok, err := s.advance(ctx, key, base, a.stamp, now, now+w.Idle.Milliseconds(), w.Payload)
+		ok, err := s.advance(ctx, key, base, a.stamp, now, w)
 		if ok || err != nil {
 			return base + 1, ok, err
 		}
@@ -213,7 +213,7 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[uint64] {
 	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
 		now := s.clock()
-		ok, err := statements{conn}.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+		ok, err := statements{conn}.prolong(ctx, key, t, now)
 		if ok || err != nil {
 			return 0, err
 		}
@@ -221,8 +221,9 @@ func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[uint
 		if err != nil {
 			return 0, err
 		}
-		if _, err := r.touch(t, now, a.stamp); err != nil && r.at(now) != alias {
-			return 0, err
+		at := r.at(now)
+		if _, err := r.touch(t, now, a.stamp); at == live || err != nil && at != alias {
+			return 0, err // near enough, or refused
 		}
 		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
 			return 0, tx.touch(ctx, key, t, now, a)
@@ -243,7 +244,7 @@ func (s statements) touch(ctx context.Context, key sessionstore.Key, t sessionst
 		}
 		return raced(s.replace(ctx, key, before, after, nil))
 	}
-	_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+	_, err = s.prolong(ctx, key, t, now)
 	return err
 }
 

@@ -31,6 +31,10 @@ type record struct {
 	Chunks   int    `db:"chunks"`
 	Target   []byte `db:"target"`
 
+	Namespace string                `db:"ns"`
+	Subject   []byte                `db:"subject"` // empty for none
+	Encoding  sessionstore.Encoding `db:"enc"`
+
 	found bool // whether there is a row at all
 }
 
@@ -69,7 +73,11 @@ func (r *record) session(key sessionstore.Key, payload []byte) sessionstore.Sess
 		Version: r.Version,
 		Created: time.UnixMilli(r.Created),
 		Expires: time.UnixMilli(r.Expires),
+
+		Namespace: r.Namespace,
+		Encoding:  r.Encoding,
 	}
+	copy(s.Subject[:], r.Subject)
 	if r.Deadline != 0 {
 		s.Deadline = time.UnixMilli(r.Deadline)
 	}
@@ -86,11 +94,15 @@ func (r record) write(w sessionstore.Write, now int64, stamp uint64) (record, er
 	case at == nothing && w.IfVersion != 0 && w.IfVersion != sessionstore.AnyVersion:
 		return r, sessionstore.ErrNotFound
 	case at == nothing:
-		r = r.begin(now, w.Absolute)
+		r = r.begin(now, w.Absolute, w.Namespace)
 	}
 	r.Version++
 	r.Stamp = stamp
 	r.Chunks = chunksFor(len(w.Payload))
+	r.Encoding = w.Encoding
+	if w.Subject != (sessionstore.Key{}) {
+		r.Subject = w.Subject[:]
+	}
 	return r.extend(now, w.Idle), nil
 }
 
@@ -102,16 +114,18 @@ func (r record) touch(t sessionstore.Touch, now int64, stamp uint64) (record, er
 	case at == nothing && !t.Create:
 		return r, sessionstore.ErrNotFound
 	case at == nothing:
-		r = r.begin(now, t.Absolute)
+		r = r.begin(now, t.Absolute, t.Namespace)
 		r.Version++
 		r.Stamp = stamp
+	case t.Within(r.Expires, r.wanted(now, t.Idle)):
+		return r, nil
 	}
 	return r.extend(now, t.Idle), nil
 }
 
 // begin returns a session without a version. Remains bequeath theirs, so that a version never means two payloads.
-func (r record) begin(now int64, absolute time.Duration) record {
-	next := record{State: live, Version: r.Version, Created: now, found: true}
+func (r record) begin(now int64, absolute time.Duration, namespace string) record {
+	next := record{State: live, Version: r.Version, Created: now, Namespace: namespace, found: true}
 	if absolute != 0 {
 		next.Deadline = now + absolute.Milliseconds()
 	}
@@ -120,11 +134,17 @@ func (r record) begin(now int64, absolute time.Duration) record {
 
 // extend sets the expiry to idle after now, but not past the deadline.
 func (r record) extend(now int64, idle time.Duration) record {
-	r.Expires = now + idle.Milliseconds()
-	if r.Deadline != 0 {
-		r.Expires = min(r.Expires, r.Deadline)
-	}
+	r.Expires = r.wanted(now, idle)
 	return r
+}
+
+// wanted returns where extend sets the expiry.
+func (r record) wanted(now int64, idle time.Duration) int64 {
+	at := now + idle.Milliseconds()
+	if r.Deadline != 0 {
+		at = min(at, r.Deadline)
+	}
+	return at
 }
 
 // bury returns the tombstone of the record. It keeps version and stamp: the next session continues the one, and the

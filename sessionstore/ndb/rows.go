@@ -41,7 +41,7 @@ func (s statements) exec(ctx context.Context, query string, args ...any) (int64,
 	return result.RowsAffected()
 }
 
-const recordColumns = "state, ver, stamp, created, expires, deadline, chunks, target"
+const recordColumns = "state, ver, stamp, created, expires, deadline, chunks, target, ns, subject, enc"
 
 // record reads the row of a key without its payload.
 func (s statements) record(ctx context.Context, key sessionstore.Key) (r record, err error) {
@@ -86,38 +86,62 @@ const isLive = "state = 1 AND expires > ?"
 
 // advance is the fast path of a conditional write: it rewrites a session that is at the version and not expired, if its
 // old payload has no chunks, and reports whether there was such a session. The new payload must be inline.
-func (s statements) advance(ctx context.Context, key sessionstore.Key, version, stamp uint64, now, expires int64, payload []byte) (bool, error) {
-	args := append([]any{version + 1, stamp}, expiryArgs(expires)...)
-	n, err := s.exec(ctx, "UPDATE session SET ver = ?, stamp = ?, "+expirySet+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive,
-		append(args, inline(payload), key[:], version, now)...)
+func (s statements) advance(ctx context.Context, key sessionstore.Key, version, stamp uint64, now int64, w sessionstore.Write) (bool, error) {
+	args := append([]any{version + 1, stamp, w.Encoding}, expiryArgs(now+w.Idle.Milliseconds())...)
+	subject := ""
+	if w.Subject != (sessionstore.Key{}) { // not otherwise: naming the column would cost a change of its index
+		subject, args = ", subject = ?", append(args, w.Subject[:])
+	}
+	n, err := s.exec(ctx, "UPDATE session SET ver = ?, stamp = ?, enc = ?, "+expirySet+subject+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive,
+		append(args, inline(w.Payload), key[:], version, now)...)
 	return n > 0, err
 }
 
-// prolong is the fast path of a touch: it moves the expiry of a session, and reports whether there was one.
-func (s statements) prolong(ctx context.Context, key sessionstore.Key, now, expires int64) (bool, error) {
-	n, err := s.exec(ctx, "UPDATE session SET "+expirySet+" WHERE id = ? AND "+isLive, append(expiryArgs(expires), key[:], now)...)
+// prolong is the fast path of a touch: it moves the expiry of a session unless that is near enough as it is, and reports
+// whether it did.
+func (s statements) prolong(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64) (bool, error) {
+	expires := now + t.Idle.Milliseconds()
+	args, far := append(expiryArgs(expires), key[:], now), ""
+	if t.Coarse > 0 {
+		args, far = append(args, expires-t.Coarse.Milliseconds(), expires), isFar
+	}
+	n, err := s.exec(ctx, "UPDATE session SET "+expirySet+" WHERE id = ? AND "+isLive+far, args...)
 	return n > 0, err
 }
+
+// isFar is true of a row whose expiry is not within two instants, its arguments.
+const isFar = " AND expires NOT BETWEEN ? AND ?"
 
 // buryLive is the fast path of a destruction: it makes a session without chunks, expired or not, a tombstone, and
 // reports whether there was one.
 func (s statements) buryLive(ctx context.Context, key sessionstore.Key, until int64) (bool, error) {
-	n, err := s.exec(ctx, "UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', payload = '' WHERE id = ? AND state = 1 AND chunks = 0",
+	n, err := s.exec(ctx, "UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', ns = '', subject = '', enc = 0, payload = '' WHERE id = ? AND state = 1 AND chunks = 0",
 		until, due(until), key[:])
 	return n > 0, err
 }
 
+// columns are those of session, in the order of values after the key.
+const (
+	columns     = "id, state, ver, stamp, created, expires, deadline, due, chunks, target, ns, subject, enc, payload"
+	columnCount = 14
+)
+
+// values are those of all columns but the key.
+func (r record) values(payload []byte) []any {
+	return []any{r.State, r.Version, r.Stamp, r.Created, r.Expires, r.Deadline, due(r.gone()), r.Chunks, notNil(r.Target),
+		r.Namespace, notNil(r.Subject), r.Encoding, inline(payload)}
+}
+
 // insert adds the row of a key. The error is the server's for a duplicate key if there is one, see isDuplicate.
 func (s statements) insert(ctx context.Context, key sessionstore.Key, r record, payload []byte) error {
-	_, err := s.exec(ctx, "INSERT INTO session (id, state, ver, stamp, created, expires, deadline, due, chunks, target, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		key[:], r.State, r.Version, r.Stamp, r.Created, r.Expires, r.Deadline, due(r.gone()), r.Chunks, notNil(r.Target), inline(payload))
+	_, err := s.exec(ctx, "INSERT INTO session ("+columns+") VALUES ("+list("?", columnCount)+")", append([]any{key[:]}, r.values(payload)...)...)
 	return err
 }
 
 // update rewrites the whole row of a key, which the transaction has locked.
 func (s statements) update(ctx context.Context, key sessionstore.Key, r record, payload []byte) error {
-	_, err := s.exec(ctx, "UPDATE session SET state = ?, ver = ?, stamp = ?, created = ?, expires = ?, deadline = ?, due = ?, chunks = ?, target = ?, payload = ? WHERE id = ?",
-		r.State, r.Version, r.Stamp, r.Created, r.Expires, r.Deadline, due(r.gone()), r.Chunks, notNil(r.Target), inline(payload), key[:])
+	_, err := s.exec(ctx, "UPDATE session SET state = ?, ver = ?, stamp = ?, created = ?, expires = ?, deadline = ?, due = ?, chunks = ?, target = ?, ns = ?, subject = ?, enc = ?, payload = ? WHERE id = ?",
+		append(r.values(payload), key[:])...)
 	return err
 }
 

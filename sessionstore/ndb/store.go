@@ -40,6 +40,14 @@ type Store struct {
 	working sync.WaitGroup // operations, also those that their callers have left
 }
 
+var (
+	_ sessionstore.Store        = (*Store)(nil)
+	_ sessionstore.Checker      = (*Store)(nil)
+	_ sessionstore.Walker       = (*Store)(nil)
+	_ sessionstore.SubjectStore = (*Store)(nil)
+	_ sessionstore.Importer     = (*Store)(nil)
+)
+
 // Open opens the store. At least one SQL node must answer and have the schema that package schema describes; the others
 // may come later. The error is a [sessionstore.UnavailableError], or says what is wrong with the options.
 func Open(ctx context.Context, o Options) (*Store, error) {

@@ -109,7 +109,7 @@ var basics = []test{
 		}
 		f.want("touch", f.store.Touch(f.ctx, key, sessionstore.Touch{}), sessionstore.ErrInvalid)
 		f.want("destroy", f.store.Destroy(f.ctx, key, 0), sessionstore.ErrInvalid)
-		_, err := f.store.Lock(f.ctx, key, 0)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: 0})
 		f.want("lock", err, sessionstore.ErrInvalid)
 		_, err = f.store.Regenerate(f.ctx, key, key, sessionstore.Regenerate{Grace: grace, Tombstone: grave})
 		f.want("regenerate into itself", err, sessionstore.ErrInvalid)

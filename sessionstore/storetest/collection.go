@@ -42,7 +42,7 @@ var collection = []test{
 		f.want("touch", f.store.Touch(f.ctx, touched, sessionstore.Touch{Idle: time.Hour}), nil)
 		_, err = f.store.Write(f.ctx, rewritten, sessionstore.Write{Payload: []byte("again"), Idle: time.Hour, IfVersion: 1})
 		f.want("write", err, nil)
-		l, err := f.store.Lock(f.ctx, newKey(), time.Hour)
+		l, err := f.store.Lock(f.ctx, newKey(), sessionstore.Lock{TTL: time.Hour})
 		f.want("lock", err, nil)
 		f.clock.advance(idle + coarse)
 		f.want("destroy", f.store.Destroy(f.ctx, buried, time.Hour), nil)
@@ -79,7 +79,7 @@ var collection = []test{
 		f.clock.advance(idle + coarse)
 		l := f.lock(key)
 		collect(f, 100)
-		_, err := f.store.Lock(f.ctx, key, ttl)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 		f.want("write", writeUnder(f, key, l.Token), nil)
 	}},

@@ -180,7 +180,7 @@ var concurrency = []test{
 		var inside, passed atomic.Int32
 		f.parallel(6, func(_ int, s sessionstore.Store) {
 			for passed.Load() < 30 && f.ctx.Err() == nil {
-				l, err := s.Lock(f.ctx, key, ttl)
+				l, err := s.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 				if errors.Is(err, sessionstore.ErrLocked) {
 					continue
 				}
@@ -288,12 +288,12 @@ var sharing = []test{
 
 	{"LeasesHoldEverywhere", func(f *fixture) {
 		key := newKey()
-		l, err := f.all[0].Lock(f.ctx, key, ttl)
+		l, err := f.all[0].Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, nil)
-		_, err = f.all[1].Lock(f.ctx, key, ttl)
+		_, err = f.all[1].Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock by the other", err, sessionstore.ErrLocked)
 		f.want("unlock by the other", f.all[1].Unlock(f.ctx, key, l.Token), nil)
-		_, err = f.all[1].Lock(f.ctx, key, ttl)
+		_, err = f.all[1].Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock by the other", err, nil)
 		f.want("write by the first", writeUnder(f, key, l.Token), sessionstore.ErrConflict)
 	}},

@@ -27,6 +27,7 @@ type fixture struct {
 	clock *clock
 	store sessionstore.Store   // the first handle
 	all   []sessionstore.Store // every handle
+	bare  sessionstore.Store   // the first handle, without a witness
 }
 
 func newFixture(t *testing.T, open func(testing.TB, sessionstore.Clock) []sessionstore.Store) *fixture {
@@ -39,7 +40,7 @@ func newFixture(t *testing.T, open func(testing.TB, sessionstore.Clock) []sessio
 	for _, s := range bare {
 		f.all = append(f.all, &witness{Store: s, log: log})
 	}
-	f.store = f.all[0]
+	f.store, f.bare = f.all[0], bare[0]
 	t.Cleanup(func() {
 		defer stop()
 		f.verify(bare[0], log)
@@ -155,7 +156,7 @@ func (f *fixture) regenerate(old sessionstore.Key) sessionstore.Key {
 
 func (f *fixture) lock(key sessionstore.Key) sessionstore.Lease {
 	f.Helper()
-	l, err := f.store.Lock(f.ctx, key, ttl)
+	l, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 	f.want("lock", err, nil)
 	if l.Token == 0 {
 		f.Fatal("a lease without a token")

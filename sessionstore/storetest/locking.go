@@ -20,7 +20,7 @@ var locking = []test{
 		if !l.Until.Equal(f.clock.now().Add(ttl)) {
 			f.Fatalf("lease until %v, want %v", l.Until, f.clock.now().Add(ttl))
 		}
-		_, err := f.store.Lock(f.ctx, key, ttl)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 		var locked *sessionstore.LockedError
 		if !errors.As(err, &locked) || !locked.Until.Equal(l.Until) {
@@ -35,7 +35,7 @@ var locking = []test{
 		key := newKey()
 		f.lock(key)
 		f.clock.advance(ttl - time.Millisecond)
-		_, err := f.store.Lock(f.ctx, key, ttl)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 		f.clock.advance(time.Millisecond)
 		f.lock(key)
@@ -83,7 +83,7 @@ var locking = []test{
 		f.clock.advance(ttl)
 		f.lock(key)
 		f.want("unlock", f.store.Unlock(f.ctx, key, stale.Token), nil)
-		_, err := f.store.Lock(f.ctx, key, ttl)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 	}},
 
@@ -102,7 +102,7 @@ var locking = []test{
 		l := f.lock(key)
 		f.destroy(key)
 		f.want("write after destroy", writeUnder(f, key, l.Token), sessionstore.ErrDestroyed)
-		_, err := f.store.Lock(f.ctx, key, ttl)
+		_, err := f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 	}},
 }

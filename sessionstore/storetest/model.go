@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,9 +27,11 @@ func testModel(t *testing.T, open func(testing.TB, sessionstore.Clock) sessionst
 		for range 5 {
 			m.keys = append(m.keys, newKey())
 		}
+		m.users = []sessionstore.Key{{}, newKey(), newKey()}
 		r.Repeat(map[string]func(*rapid.T){
 			"read": m.read, "write": m.write, "touch": m.touch, "destroy": m.destroy, "regenerate": m.regenerate,
-			"lock": m.lock, "unlock": m.unlock, "gc": m.gc, "wait": m.wait,
+			"lock": m.lock, "unlock": m.unlock, "leased": m.leased, "gc": m.gc, "wait": m.wait,
+			"walk": m.walk, "destroy subject": m.destroySubject, "import": m.take,
 		})
 	})
 }
@@ -37,7 +40,10 @@ func testModel(t *testing.T, open func(testing.TB, sessionstore.Clock) sessionst
 type machine struct {
 	f     *fixture
 	keys  []sessionstore.Key
-	sides [2]*side // the store, the model
+	users []sessionstore.Key // subjects of sessions; the first is none
+	sides [2]*side           // the store, the model
+
+	imported uint64 // the latest version that was imported
 }
 
 // side is one of the two stores and what it has told so far.
@@ -91,7 +97,8 @@ func (m *machine) read(r *rapid.T) {
 		if err == nil {
 			s.versions[key] = x.Version
 		}
-		return fmt.Sprint(x.Key, len(x.Payload), bytes.Equal(x.Payload, nil), x.Created.UnixMilli(), x.Expires.UnixMilli(), x.Deadline.UnixMilli()), err
+		return fmt.Sprint(x.Key, len(x.Payload), bytes.Equal(x.Payload, nil), x.Created.UnixMilli(), x.Expires.UnixMilli(), x.Deadline.UnixMilli(),
+			x.Namespace, x.Subject, x.Encoding), err
 	})
 }
 
@@ -101,6 +108,10 @@ func (m *machine) write(r *rapid.T) {
 		Payload:  []byte(noise(rapid.SampledFrom([]int{0, 10, 2000, 40_000}).Draw(r, "size"))),
 		Idle:     duration(r),
 		Absolute: rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour}).Draw(r, "absolute"),
+
+		Namespace: rapid.SampledFrom([]string{"", "shop"}).Draw(r, "namespace"),
+		Subject:   rapid.SampledFrom(m.users).Draw(r, "subject"),
+		Encoding:  rapid.SampledFrom([]sessionstore.Encoding{sessionstore.Plain, sessionstore.Zstd}).Draw(r, "encoding"),
 	}
 	mode := rapid.SampledFrom([]string{"create", "last read", "stale", "any"}).Draw(r, "version")
 	leased := rapid.Bool().Draw(r, "leased")
@@ -130,6 +141,7 @@ func (m *machine) write(r *rapid.T) {
 
 func (m *machine) touch(r *rapid.T) {
 	key, t := m.key(r, "key"), sessionstore.Touch{Idle: duration(r), Create: rapid.Bool().Draw(r, "create")}
+	t.Coarse = t.Idle / time.Duration(rapid.SampledFrom([]int{2, 10, 1 << 40}).Draw(r, "coarse")) // mostly 0 for short ones
 	m.both(r, "touch", func(s *side) (string, error) { return "", s.store.Touch(m.f.ctx, key, t) })
 }
 
@@ -160,9 +172,9 @@ func (m *machine) regenerate(r *rapid.T) {
 }
 
 func (m *machine) lock(r *rapid.T) {
-	key, d := m.key(r, "key"), duration(r)
+	key, l := m.key(r, "key"), sessionstore.Lock{TTL: duration(r), Owner: rapid.Uint64Range(0, 2).Draw(r, "owner")}
 	m.both(r, "lock", func(s *side) (string, error) {
-		l, err := s.store.Lock(m.f.ctx, key, d)
+		l, err := s.store.Lock(m.f.ctx, key, l)
 		if err != nil {
 			return "", err
 		}
@@ -174,6 +186,83 @@ func (m *machine) lock(r *rapid.T) {
 func (m *machine) unlock(r *rapid.T) {
 	key := m.key(r, "key")
 	m.both(r, "unlock", func(s *side) (string, error) { return "", s.store.Unlock(m.f.ctx, key, s.leases[key].Token) })
+}
+
+func (m *machine) leased(r *rapid.T) {
+	key := m.key(r, "key")
+	m.both(r, "leased", func(s *side) (string, error) {
+		l, err := s.store.Leased(m.f.ctx, key)
+		return fmt.Sprint(l.Owner, l.Until.UnixMilli()), err
+	})
+}
+
+// bare returns the side's store with its optional interfaces.
+func (m *machine) bare(s *side) sessionstore.Store {
+	if w, ok := s.store.(*witness); ok {
+		return w.Store
+	}
+	return s.store
+}
+
+// walk goes through all sessions of one of the subjects. (What there is besides grows from one machine to the next.)
+func (m *machine) walk(r *rapid.T) {
+	w := sessionstore.Walk{
+		Limit:     rapid.IntRange(1, 3).Draw(r, "limit"),
+		Namespace: rapid.SampledFrom([]string{"", "shop"}).Draw(r, "namespace"),
+		Subject:   rapid.SampledFrom(m.users[1:]).Draw(r, "subject"),
+		Payload:   rapid.Bool().Draw(r, "payload"),
+	}
+	m.both(r, "walk", func(s *side) (string, error) {
+		w, found := w, []string{}
+		for {
+			page, err := m.bare(s).(sessionstore.Walker).Walk(m.f.ctx, w)
+			if err != nil {
+				return "", err
+			}
+			for _, x := range page.Sessions {
+				found = append(found, fmt.Sprint(x.Key, len(x.Payload), x.Expires.UnixMilli(), x.Namespace, x.Subject, x.Encoding))
+			}
+			if w.After = page.Next; w.After == "" {
+				slices.Sort(found) // each store has its own order
+				return fmt.Sprint(found), nil
+			}
+		}
+	})
+}
+
+func (m *machine) destroySubject(r *rapid.T) {
+	subject, d := rapid.SampledFrom(m.users).Draw(r, "subject"), duration(r)
+	m.both(r, "destroy subject", func(s *side) (string, error) {
+		n, err := m.bare(s).(sessionstore.SubjectStore).DestroySubject(m.f.ctx, subject, d)
+		return fmt.Sprint(n), err
+	})
+}
+
+// take imports a session of a version far above or below all others.
+func (m *machine) take(r *rapid.T) {
+	now := m.f.clock.now()
+	x := sessionstore.Session{
+		Key:     m.key(r, "key"),
+		Payload: []byte(noise(rapid.SampledFrom([]int{0, 10, 40_000}).Draw(r, "size"))),
+		Created: now, Expires: now.Add(duration(r)),
+		Namespace: "shop",
+		Subject:   rapid.SampledFrom(m.users).Draw(r, "subject"),
+	}
+	newer, replace := rapid.Bool().Draw(r, "newer"), rapid.Bool().Draw(r, "replace")
+	m.both(r, "import", func(s *side) (string, error) {
+		x := x
+		if x.Version = 1; newer {
+			m.imported += 1 << 32 // above whatever writes have made of the one before
+			x.Version = m.imported
+		} else if _, err := s.store.Read(m.f.ctx, x.Key); err != nil {
+			return "", nil // where remains lie on one side only, the sides differ
+		}
+		err := m.bare(s).(sessionstore.Importer).Import(m.f.ctx, x, replace)
+		if w, ok := s.store.(*witness); ok && err == nil {
+			w.log.begins(x.Key)
+		}
+		return "", err
+	})
 }
 
 // gc collects on both sides; how much each has to collect depends on how coarse its index is.

@@ -116,7 +116,7 @@ var regeneration = []test{
 		r.Token = l.Token
 		_, err = f.store.Regenerate(f.ctx, old, key, r)
 		f.want("regenerate", err, nil)
-		_, err = f.store.Lock(f.ctx, key, ttl)
+		_, err = f.store.Lock(f.ctx, key, sessionstore.Lock{TTL: ttl})
 		f.want("lock", err, sessionstore.ErrLocked)
 		_, err = f.store.Write(f.ctx, key, sessionstore.Write{Payload: []byte("two"), Idle: idle, IfVersion: 1, Token: l.Token})
 		f.want("write", err, nil)

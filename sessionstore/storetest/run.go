@@ -12,7 +12,7 @@ func Run(t *testing.T, open func(t testing.TB, clock sessionstore.Clock) session
 	one := func(t testing.TB, clock sessionstore.Clock) []sessionstore.Store {
 		return []sessionstore.Store{open(t, clock)}
 	}
-	for _, group := range [][]test{basics, expiry, endings, regeneration, locking, collection, concurrency} {
+	for _, group := range [][]test{basics, expiry, endings, regeneration, locking, owners, coarseness, collection, walking, subjects, imports, concurrency} {
 		run(t, group, one)
 	}
 	t.Run("Model", func(t *testing.T) { testModel(t, open) })
