@@ -1,13 +1,11 @@
 package phpfpm
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"testing"
-
-	"github.com/lvsession/lvsession/bench/rig/need"
 )
 
 // Logs in a server's folder.
@@ -52,18 +50,33 @@ func (p programs) command(dir string, o Options) *exec.Cmd {
 	return cmd
 }
 
-// fpmProgram returns the path of php-fpm, whose name has PHP's version on Debian.
-func fpmProgram(t testing.TB) string {
-	t.Helper()
-	const newest = "php-fpm8.4"
-	for _, name := range []string{"php-fpm", newest, "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"} {
+// find looks for the programs. The name of php-fpm has PHP's version on Debian.
+func find() (p programs, err error) {
+	for _, f := range []struct {
+		path  *string
+		pkg   string
+		names []string
+	}{
+		{&p.fpm, "php-fpm", []string{"php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"}},
+		{&p.nginx, "nginx-light", []string{"nginx"}},
+		{&p.shell, "dash", []string{"sh"}},
+	} {
+		if *f.path = lookUp(f.names); *f.path == "" {
+			return p, fmt.Errorf("%s is not installed: apt-get install %s", f.names[0], f.pkg)
+		}
+	}
+	return p, nil
+}
+
+func lookUp(names []string) string {
+	for _, name := range names {
 		for _, dir := range []string{"", "/usr/sbin/"} {
 			if path, err := exec.LookPath(dir + name); err == nil {
 				return path
 			}
 		}
 	}
-	return need.Program(t, "php-fpm", "php-fpm")
+	return ""
 }
 
 // maxLog is how much of each log's end is shown, in bytes.

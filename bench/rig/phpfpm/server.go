@@ -61,7 +61,10 @@ type Server struct {
 // or php-fpm is not installed.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	programs := programs{fpm: fpmProgram(t), nginx: need.Program(t, "nginx", "nginx-light"), shell: need.Program(t, "sh", "dash")}
+	programs, err := find()
+	if err != nil {
+		need.Skip(t, err.Error())
+	}
 	dir, err := os.MkdirTemp("", "phpfpm") // not t.TempDir: the path of a Unix socket must stay under 108 bytes
 	if err != nil {
 		t.Fatalf("make a folder for php-fpm: %v", err)
@@ -82,6 +85,20 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	})
 	return s
+}
+
+// StartDir starts a server whose files lie in dir, which is empty and whose path is short enough for a Unix socket in it.
+// The caller closes the server and then removes dir.
+func StartDir(dir string, o Options) (*Server, error) {
+	programs, err := find()
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(programs, dir, o.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("start nginx and php-fpm: %w\n%s", err, logs(dir))
+	}
+	return s, nil
 }
 
 // Addr returns host and port that the server listens on.
