@@ -93,8 +93,17 @@ func StartMySQL(t testing.TB) (*Server, error) {
 
 // StartMariaDB starts a MariaDB server. The caller stops it. Where there is no MariaDB the test is skipped.
 func StartMariaDB(t testing.TB) (*Server, error) {
-	program := need.Program(t, "mariadbd", "mariadb-server")
-	install := need.Program(t, "mariadb-install-db", "mariadb-server")
+	need.Program(t, "mariadbd", "mariadb-server")
+	need.Program(t, "mariadb-install-db", "mariadb-server")
+	return RunMariaDB()
+}
+
+// RunMariaDB starts a MariaDB server for a program that is no test. The caller stops it.
+func RunMariaDB() (*Server, error) {
+	program, install := "mariadbd", "mariadb-install-db"
+	if _, err := exec.LookPath(program); err != nil {
+		program = "/usr/sbin/" + program
+	}
 	return start(func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd) {
 		data := append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}, asRoot()...)
 		return exec.Command(install, append(data, "--auth-root-authentication-method=normal", "--skip-test-db")...), func(port int) *exec.Cmd {

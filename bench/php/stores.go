@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/lvsession/lvsession/bench/rig/child"
+	"github.com/lvsession/lvsession/bench/rig/mysqld"
+	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/bench/rig/redis"
+	"github.com/lvsession/lvsession/bench/rig/sessiond"
+)
+
+// Targets of our sides: what their median latency may be of Redis's by phpredis.
+const (
+	targetPHPClient = 1.3
+	targetPHPRedis  = 1.1
+)
+
+type ini = map[string]string
+
+// start starts all sides, PHP's own first.
+func (s *site) start(ctx context.Context, ndb bool) error {
+	for _, start := range []func(context.Context) error{s.files, s.redis, s.memcached, s.mariadb, s.ours} {
+		if err := start(ctx); err != nil {
+			return err
+		}
+	}
+	if !ndb {
+		return nil
+	}
+	err := s.ndb(ctx)
+	if errors.Is(err, ndbcluster.ErrNoKit) {
+		fmt.Fprintln(os.Stderr, err)
+		return nil
+	}
+	return err
+}
+
+func (s *site) folder(name string) (string, error) {
+	dir := filepath.Join(s.dir, name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+func (s *site) files(context.Context) error {
+	dir, err := s.folder("files")
+	if err != nil {
+		return err
+	}
+	return s.add(side{name: "files"}, ini{"session.save_handler": "files", "session.save_path": dir}, nil)
+}
+
+// phpredis are the settings of php.ini for a server of Redis's protocol. PHP keeps the connection.
+func phpredis(addr string, locking bool) ini {
+	settings := ini{"session.save_handler": "redis", "session.save_path": `"tcp://` + addr + `?persistent=1"`}
+	if locking {
+		// By default a request gives up after ten tries at the lock, and goes on without it.
+		settings["redis.session.locking_enabled"] = "1"
+		settings["redis.session.lock_retries"] = "-1"
+	}
+	return settings
+}
+
+func (s *site) redis(ctx context.Context) error {
+	for _, fsync := range []redis.Fsync{redis.EverySec, redis.Always} {
+		name := "Redis " + string(fsync)
+		if !s.wants(name, name+", locking") {
+			continue
+		}
+		dir, err := s.folder("redis-" + string(fsync))
+		if err != nil {
+			return err
+		}
+		server, err := redis.StartDir(ctx, dir, fsync)
+		if err != nil {
+			return err
+		}
+		s.stops = append(s.stops, server.Stop)
+		for _, locking := range []bool{false, true} {
+			one := side{name: name, yardstick: !locking}
+			if locking {
+				one.name += ", locking"
+			}
+			if err := s.add(one, phpredis(server.Addr(), locking), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *site) memcached(context.Context) error {
+	const name = "memcached, locking"
+	if !s.wants(name) {
+		return nil
+	}
+	port, err := child.Port()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("memcached", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0", "-m", "256")
+	if os.Geteuid() == 0 {
+		cmd.Args = append(cmd.Args, "-u", "root")
+	}
+	process, err := child.Start(cmd)
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, process.Kill)
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if err := listening(process, addr); err != nil {
+		return fmt.Errorf("memcached: %w", err)
+	}
+	return s.add(side{name: name}, ini{
+		"session.save_handler": "memcached", "session.save_path": addr, "memcached.sess_persistent": "1",
+		"memcached.sess_binary_protocol": "0", // with it every write is a delete and an add, by Debian's libmemcached
+	}, nil)
+}
+
+// listening waits until somebody listens on the address.
+func listening(p *child.Process, addr string) error {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			return c.Close()
+		}
+		if !p.Alive() || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (s *site) mariadb(ctx context.Context) error {
+	const name = "MariaDB by PDO, locking"
+	if !s.wants(name) {
+		return nil
+	}
+	server, err := mysqld.RunMariaDB()
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, server.Stop)
+	db, err := sql.Open("mysql", server.DSN())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	const table = "CREATE TABLE sessions (id VARBINARY(128) PRIMARY KEY, data BLOB NOT NULL, expires INT UNSIGNED NOT NULL, KEY (expires)) ENGINE=InnoDB"
+	if _, err := db.ExecContext(ctx, table); err != nil {
+		return err
+	}
+	cfg, err := mysql.ParseDSN(server.DSN())
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(cfg.Addr)
+	if err != nil {
+		return err
+	}
+	prepend, err := filepath.Abs("bench/php/pages/pdo.php")
+	if err != nil {
+		return err
+	}
+	return s.add(side{name: name}, ini{"auto_prepend_file": prepend},
+		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName)})
+}
+
+// ours starts sessiond on its embedded store, and one on memory, which shows what the disk has to do with it.
+func (s *site) ours(ctx context.Context) error {
+	if !s.wants("sessiond embedded", "sessiond memory", "phpclient", "phpredis", "locking") {
+		return nil
+	}
+	program, err := sessiond.Build(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	if err := s.sessiond(ctx, program, "sessiond embedded", targetPHPClient, "--data", filepath.Join(s.dir, "data")); err != nil {
+		return err
+	}
+	return s.sessiond(ctx, program, "sessiond memory", 0, "--store", "memory")
+}
+
+func (s *site) ndb(ctx context.Context) error {
+	if !s.wants("sessiond NDB") {
+		return nil
+	}
+	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(s.dir, "ndb"), ndbcluster.Options{})
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, func() { cluster.Stop() })
+	program, err := sessiond.Build(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	args := []string{"--store", "mysql"}
+	for _, dsn := range cluster.DSNs() {
+		args = append(args, "--dsn", dsn)
+	}
+	if err := program.ApplySchema(ctx, cluster.DSNs()[0]); err != nil {
+		return err
+	}
+	return s.sessiond(ctx, program, "sessiond NDB", 0, args...)
+}
+
+// sessiond adds the sides of one sessiond: phpclient with and without locks, and phpredis where sessiond speaks Redis.
+func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name string, target float64, args ...string) error {
+	log := filepath.Join(s.dir, name+".log")
+	var redis string
+	if program.Knows("--redis") {
+		port, err := child.Port()
+		if err != nil {
+			return err
+		}
+		redis = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		args = append([]string{"--redis", redis}, args...)
+	}
+	server, err := program.Start(ctx, log, args...)
+	if err != nil {
+		return err
+	}
+	s.stops = append(s.stops, server.Stop)
+	prepend, err := filepath.Abs("phpclient/prepend.php")
+	if err != nil {
+		return err
+	}
+	for _, locking := range []string{"none", "lease"} {
+		one := side{name: name + ", phpclient", target: target}
+		if locking != "none" {
+			one = side{name: one.name + ", locking"}
+		}
+		env := map[string]string{"LVSESSION_ENDPOINTS": server.URL(), "LVSESSION_LOCKING": locking}
+		if err := s.add(one, ini{"auto_prepend_file": prepend}, env); err != nil {
+			return err
+		}
+	}
+	if redis == "" {
+		return nil
+	}
+	for _, locking := range []bool{false, true} {
+		one := side{name: name + ", phpredis"}
+		if target != 0 && !locking {
+			one.target = targetPHPRedis
+		}
+		if locking {
+			one.name += ", locking"
+		}
+		if err := s.add(one, phpredis(redis, locking), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
