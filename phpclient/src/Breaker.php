@@ -46,6 +46,9 @@ final class Breaker
     /** Whether there is a folder to look into. */
     private bool $trouble = false;
 
+    /** @var array<string, true> files that state() found */
+    private array $found = [];
+
     public function __construct()
     {
         $this->uid = function_exists('posix_geteuid') ? posix_geteuid() : (int) getmyuid();
@@ -67,6 +70,7 @@ final class Breaker
         if ($known === false) {
             return self::CLOSED;
         }
+        $this->found[$file] = true;
         $age = time() - $known['mtime'];
         if ($known['size'] < self::MANY) {
             return $age < self::DOUBT ? self::DOUBTED : self::CLOSED;
@@ -98,8 +102,14 @@ final class Breaker
     /** Notes that an endpoint answered. */
     public function worked(Endpoint $endpoint): void
     {
-        if ($this->hasTrouble()) {
-            @unlink($this->file($endpoint));
+        if ($this->found === []) {
+            return;
+        }
+        $file = $this->file($endpoint);
+        if (isset($this->found[$file])) {
+            unset($this->found[$file]);
+            @unlink($file);
+            @rmdir($this->folder); // if that was the last one
         }
     }
 

@@ -213,7 +213,7 @@ final class Client
      */
     public function gc(): int
     {
-        $response = $this->request('collect garbage', 'POST', '/v1/gc', self::json('{}'));
+        $response = $this->request('collect garbage', '', 'POST', '/v1/gc', self::json('{}'));
         $answer = json_decode($response->body, true);
         if (!is_array($answer) || !is_int($answer['removed'] ?? null)) {
             throw new Unavailable('lvsession: cannot collect garbage: the answer is not sessiond\'s');
@@ -263,13 +263,12 @@ final class Client
         int $extraMs = 0,
         bool &$resent = false
     ): Response {
-        $what .= ' session ' . $this->label($id);
         if (!self::isId($id)) {
-            throw new Invalid("lvsession: cannot $what: a session id has 22 to 256 characters of A-Z, a-z, 0-9, comma "
-                . 'and hyphen');
+            throw new Invalid("{$this->cannot($what, $id)}: a session id has 22 to 256 characters of A-Z, a-z, 0-9, "
+                . 'comma and hyphen');
         }
         $path = "/v1/{$this->options->namespace}/sessions/$id$operation";
-        return $this->request($what, $method, $path, $request, $extraMs, $resent);
+        return $this->request($what, $id, $method, $path, $request, $extraMs, $resent);
     }
 
     /**
@@ -279,6 +278,7 @@ final class Client
      */
     private function request(
         string $what,
+        string $id,
         string $method,
         string $path,
         ?array $request = null,
@@ -289,7 +289,7 @@ final class Client
         // error handler may turn that into an exception.
         set_error_handler([Connection::class, 'noteWarning'], E_WARNING | E_NOTICE);
         try {
-            return $this->exchange($what, $method, $path, $request, $extraMs, $resent);
+            return $this->exchange($what, $id, $method, $path, $request, $extraMs, $resent);
         } finally {
             restore_error_handler();
         }
@@ -302,6 +302,7 @@ final class Client
      */
     private function exchange(
         string $what,
+        string $id,
         string $method,
         string $path,
         ?array $request,
@@ -310,7 +311,8 @@ final class Client
     ): Response {
         [$headers, $body] = $request ?? [[], ''];
         if (strlen($body) > Response::MAX_BODY) {
-            throw new TooLarge("lvsession: cannot $what: the payload of " . strlen($body) . ' bytes is over the limit');
+            $bytes = strlen($body);
+            throw new TooLarge("{$this->cannot($what, $id)}: the payload of $bytes bytes is over the limit");
         }
         if ($this->options->secret !== '') {
             $headers['Authorization'] = 'Bearer ' . $this->options->secret;
@@ -328,10 +330,10 @@ final class Client
                 continue;
             }
             $resent = $resent || $response->resent;
-            $error = self::error($what, $response);
-            if ($error === null) {
+            if ($response->status >= 200 && $response->status < 300) {
                 return $response;
             }
+            $error = self::error($this->cannot($what, $id), $response);
             if (!$error instanceof Unavailable) {
                 throw $error;
             }
@@ -342,7 +344,7 @@ final class Client
         if ($reasons === []) {
             $reasons[] = 'no sessiond answered in time when it was last tried, a moment ago';
         }
-        throw new Unavailable("lvsession: cannot $what: " . implode('; ', $reasons));
+        throw new Unavailable("{$this->cannot($what, $id)}: " . implode('; ', $reasons));
     }
 
     /**
@@ -410,11 +412,8 @@ final class Client
      * Reads an error of sessiond. Only its own are taken at their word: the 404 of some other server at this address
      * must not pass for a session that does not exist.
      */
-    private static function error(string $what, Response $response): ?SessionException
+    private static function error(string $cannot, Response $response): SessionException
     {
-        if ($response->status >= 200 && $response->status < 300) {
-            return null;
-        }
         $problem = null;
         if (strncmp($response->header('content-type'), 'application/problem+json', 24) === 0) {
             $problem = json_decode($response->body, true);
@@ -427,7 +426,7 @@ final class Client
         }
         $detail = is_string($problem['detail'] ?? null) ? $problem['detail'] : $problem['title'];
         $detail = substr((string) preg_replace('~[^\x20-\x7e]~', '?', $detail), 0, 300);
-        return new $class($class === Unavailable::class ? $detail : "lvsession: cannot $what: $detail");
+        return new $class($class === Unavailable::class ? $detail : "$cannot: $detail");
     }
 
     private function version(string $what, string $id, Response $response): int
@@ -445,9 +444,15 @@ final class Client
         }
     }
 
+    /** How messages begin. */
+    private function cannot(string $what, string $id): string
+    {
+        return "lvsession: cannot $what" . ($id === '' ? '' : ' session ' . $this->label($id));
+    }
+
     private function misunderstood(string $what, string $id): Unavailable
     {
-        return new Unavailable("lvsession: cannot $what session {$this->label($id)}: the answer is not sessiond's");
+        return new Unavailable("{$this->cannot($what, $id)}: the answer is not sessiond's");
     }
 
     /**

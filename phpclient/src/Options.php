@@ -164,23 +164,20 @@ final class Options
             if (array_key_exists($option, $options)) {
                 continue;
             }
-            $value = defined($name) ? constant($name) : self::environment($name);
-            $value = $value ?? get_cfg_var('lvsession.' . $option);
+            if (defined($name)) {
+                $options[$option] = constant($name);
+                continue;
+            }
+            // What a visitor sends cannot be taken for environment: in FastCGI his headers all begin with HTTP_.
+            $value = getenv($name);
+            if ($value === false || $value === '') {
+                $value = get_cfg_var('lvsession.' . $option);
+            }
             if ($value !== false) {
                 $options[$option] = $value;
             }
         }
         return new self($options);
-    }
-
-    /**
-     * A FastCGI parameter counts as environment only if the server sent it, never what a visitor did: a visitor's
-     * headers all begin with HTTP_.
-     */
-    private static function environment(string $name): ?string
-    {
-        $value = getenv($name);
-        return $value === false || $value === '' ? null : $value;
     }
 
     /**

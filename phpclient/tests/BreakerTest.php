@@ -66,7 +66,7 @@ final class BreakerTest extends TestCase
         self::assertSame(0, $this->script($state));
         $this->moveBy(5);
         self::assertSame(0, $this->script("\$b->worked(\$e); $state"));
-        self::assertSame([], glob("$this->tmp/*/*"));
+        self::assertSame([], glob("$this->tmp/*"), "the folder outlives the trouble");
     }
 
     public function testSilentSessiondIsNotAskedByEachProcess(): void
