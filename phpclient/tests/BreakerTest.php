@@ -65,7 +65,7 @@ final class BreakerTest extends TestCase
         $this->moveBy(-31);
         self::assertSame(0, $this->script($state));
         $this->moveBy(5);
-        self::assertSame(0, $this->script("\$b->worked(\$e); $state"));
+        self::assertSame(0, $this->script("\$b->state(\$e); \$b->worked(\$e); $state"));
         self::assertSame([], glob("$this->tmp/*"), "the folder outlives the trouble");
     }
 
