@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/lvsession/lvsession/bench/internal/figures"
+	"github.com/lvsession/lvsession/sessionstore"
+)
+
+// column is the figures of one kind of measurement.
+type column struct{ reads, writes, all figures.Latency }
+
+func (c *column) add(l latencies, seconds float64) {
+	c.reads.Add(l.reads, seconds)
+	c.writes.Add(l.writes, seconds)
+	c.all.Add(l.all, seconds)
+}
+
+// table prints two columns and the ratios of the second to the first.
+func table(first, second string, a, b *column) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\nms\t%s\t%s\tratio\n", first, second)
+	row := func(what string, x, y figures.Samples) {
+		fmt.Fprintf(w, "%s\t%v\t%v\t%.2f ×\n", what, x, y, y.Median()/x.Median())
+	}
+	row("read p50", a.reads.P50, b.reads.P50)
+	row("read p99", a.reads.P99, b.reads.P99)
+	row("write p50", a.writes.P50, b.writes.P50)
+	row("write p99", a.writes.P99, b.writes.P99)
+	row("all p99", a.all.P99, b.all.P99)
+	w.Flush()
+}
+
+// compare measures few and many sessions by turns.
+func (o options) compare(ctx context.Context, few, many *population) error {
+	var a, b column
+	turns := []struct {
+		population *population
+		column     *column
+	}{{few, &a}, {many, &b}}
+	for round := -1; round < o.rounds; round++ { // the first one warms up
+		for i := range turns {
+			t := turns[(i+max(0, round))%2]
+			l, err := o.drive(ctx, t.population)
+			if err != nil {
+				return err
+			}
+			if round >= 0 {
+				t.column.add(l, o.span.Seconds())
+			}
+		}
+	}
+	table(fmt.Sprintf("%d sessions", few.live), fmt.Sprintf("%d sessions", many.live), &a, &b)
+	return nil
+}
+
+// collect measures without and with collection by turns, until nothing is left to be collected.
+func (o options) collect(ctx context.Context, p *population) error {
+	if o.expired == 0 {
+		return nil
+	}
+	if err := o.fill(ctx, p, true); err != nil {
+		return err
+	}
+	svc, err := sessionstore.NewService(p.store, sessionstore.DefaultPolicy(), nil)
+	if err != nil {
+		return err
+	}
+	var before, during column
+	removed, spent := 0, time.Duration(0)
+	for turn := 0; removed < o.expired && turn < 200; turn++ {
+		l, err := o.drive(ctx, p)
+		if err != nil {
+			return err
+		}
+		g := startCollector(ctx, svc)
+		began := time.Now()
+		with, err := o.drive(ctx, p)
+		spent += time.Since(began)
+		n, collectErr := g.stop()
+		if err := errors.Join(err, collectErr); err != nil {
+			return err
+		}
+		removed += n
+		if removed < o.expired || turn == 0 { // the last turn may have had nothing to do
+			before.add(l, o.span.Seconds())
+			during.add(with, o.span.Seconds())
+		}
+	}
+	table("without collection", "during collection", &before, &during)
+	fmt.Printf("collected %d of %d expired sessions in %.0f s: %.0f a second\n", removed, o.expired, spent.Seconds(), float64(removed)/spent.Seconds())
+	ratio := during.all.P99.Median() / before.all.P99.Median()
+	fmt.Printf("p99 of users' operations during collection: %s\n", figures.AtMost(ratio, 1.25))
+	return nil
+}
+
+// collector runs collection over and over until it is stopped.
+type collector struct {
+	cancel  context.CancelFunc
+	done    chan struct{}
+	removed int
+	err     error
+}
+
+func startCollector(ctx context.Context, svc *sessionstore.Service) *collector {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &collector{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		for ctx.Err() == nil && c.err == nil {
+			var n int
+			n, c.err = svc.GC(ctx)
+			c.removed += n
+		}
+	}()
+	return c
+}
+
+func (c *collector) stop() (removed int, err error) {
+	c.cancel()
+	<-c.done
+	if errors.Is(c.err, context.Canceled) {
+		c.err = nil
+	}
+	return c.removed, c.err
+}
