@@ -19,6 +19,9 @@ const (
 // MaxNamespaceLength is the longest namespace, in bytes.
 const MaxNamespaceLength = 64
 
+// MaxSubjectLength is the longest name of a subject, in bytes.
+const MaxSubjectLength = 256
+
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // NewID returns a new session id: 256 random bits as 52 characters of [a-z2-7], which need no quoting in a cookie, a

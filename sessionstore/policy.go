@@ -28,6 +28,9 @@ type Policy struct {
 	MaxWaiters int
 	// MaxPayload is the largest payload, in bytes.
 	MaxPayload int
+	// Compress is from what size on a payload is stored compressed, if that makes it smaller, in bytes; 0, the default,
+	// compresses none. What is stored already can be read whatever Compress is now.
+	Compress int
 	// Locking is who may write a session when; "" means LockingClient.
 	Locking Locking
 	// OnLocked is what becomes of an open whose lease could not be had in time; "" means OnLockedFail.
@@ -130,6 +133,9 @@ func (p Policy) Check() error {
 	}
 	if err := errors.Join(p.Locking.Check(), p.OnLocked.Check()); err != nil {
 		return err
+	}
+	if p.Compress < 0 || p.Compress > MaxPayload {
+		return fmt.Errorf("%w: compress from %d bytes on is not within 0 and %d", ErrInvalid, p.Compress, MaxPayload)
 	}
 	if p.MaxPayload < 1 || p.MaxPayload > MaxPayload {
 		return fmt.Errorf("%w: max payload %d is not within 1 and %d bytes", ErrInvalid, p.MaxPayload, MaxPayload)

@@ -16,6 +16,7 @@ type Service struct {
 	namespaces map[string]Policy // that have
 	log        *slog.Logger
 	queue      *queue
+	compressor compressor
 
 	collected collected
 }
@@ -36,7 +37,7 @@ func NewService(store Store, policy Policy, log *slog.Logger, own ...NamespacePo
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{store: store, policy: policy, namespaces: namespaces, log: log, queue: newQueue(store)}, nil
+	return &Service{store: store, policy: policy, namespaces: namespaces, log: log, queue: newQueue(store), compressor: newCompressor()}, nil
 }
 
 // Namespace returns the sessions of one namespace. The error wraps [ErrInvalid] if the name is malformed.
@@ -105,6 +106,13 @@ func (n namespace) Open(ctx context.Context, id string, o OpenOptions) (Opened, 
 		return Opened{ID: NewID(), New: true}, nil
 	}
 	if err != nil {
+		return Opened{}, err
+	}
+	leased := opened.Session.Key
+	if opened.Session, err = n.compressor.unpack(opened.Session); err != nil {
+		if opened.Lease.Token != 0 {
+			n.unlock(ctx, leased, opened.Lease.Token)
+		}
 		return Opened{}, err
 	}
 	return opened, nil
@@ -191,7 +199,11 @@ func (n namespace) Read(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	return n.store.Read(ctx, key)
+	s, err := n.store.Read(ctx, key)
+	if err != nil {
+		return Session{}, err
+	}
+	return n.compressor.unpack(s)
 }
 
 // Write implements [Sessions].
@@ -206,10 +218,29 @@ func (n namespace) Write(ctx context.Context, id string, w WriteOptions) (uint64
 	if err := n.mayWrite(w.IfVersion, w.Token); err != nil {
 		return 0, err
 	}
+	subject, err := n.subject(w.Subject)
+	if err != nil {
+		return 0, err
+	}
+	payload, encoding, err := n.compressor.pack(w.Payload, n.policy.Compress)
+	if err != nil {
+		return 0, err
+	}
 	return n.store.Write(ctx, key, Write{
-		Payload: w.Payload, Idle: n.idle(w.Idle), Absolute: n.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
-		Namespace: n.name,
+		Payload: payload, Encoding: encoding, Idle: n.idle(w.Idle), Absolute: n.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
+		Namespace: n.name, Subject: subject,
 	})
+}
+
+// subject returns the key of a subject; the zero key of none.
+func (n namespace) subject(name string) (Key, error) {
+	switch {
+	case name == "":
+		return Key{}, nil
+	case len(name) > MaxSubjectLength:
+		return Key{}, fmt.Errorf("%w: a subject has at most %d bytes, this one has %d", ErrInvalid, MaxSubjectLength, len(name))
+	}
+	return NewSubject(n.name, name), nil
 }
 
 // Touch implements [Sessions].
@@ -267,6 +298,9 @@ func (n namespace) Regenerate(ctx context.Context, id string, o RegenerateOption
 		return "", Session{}, err
 	}
 	n.queue.move(before, s.Key, o.Token, n.policy.LockTTL)
+	if s, err = n.compressor.unpack(s); err != nil {
+		return "", Session{}, err
+	}
 	return newID, s, nil
 }
 

@@ -75,6 +75,10 @@ type WriteOptions struct {
 	IfVersion uint64        // the version that was read, 0 for a new session, or [AnyVersion]
 	Token     uint64        // of the lease that Open took, or 0
 	Idle      time.Duration // idle time-out for this session; 0 means the policy's
+	// Subject is whose session it is from now on: whatever the application calls its user by, 1 to MaxSubjectLength
+	// bytes. "" leaves that as it is. Only a hash of it is stored, and nobody but an operator can ask for it: to end
+	// all sessions of one user.
+	Subject string
 }
 
 // RegenerateOptions say how a session gets its new id.

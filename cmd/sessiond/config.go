@@ -80,6 +80,7 @@ func policyFlags(flags *flag.FlagSet, p *sessionstore.Policy) {
 	flags.DurationVar(&p.LockWait, "lock-wait", p.LockWait, "a request waits for a lock at most this long")
 	flags.IntVar(&p.MaxWaiters, "max-waiters", p.MaxWaiters, "at most so many requests wait for one session's lock")
 	flags.IntVar(&p.MaxPayload, "max-payload", p.MaxPayload, "a payload has at most so many bytes")
+	flags.IntVar(&p.Compress, "compress", p.Compress, "store payloads of at least so many `BYTES` compressed (zstd), if that makes them smaller; 0: none")
 	flags.StringVar((*string)(&p.Locking), "locking", string(p.Locking), "`RULE` for locks: client (as each request asks), lease (every open locks), optimistic (a write names its version), none (the last writer wins)")
 	flags.StringVar((*string)(&p.OnLocked), "on-locked", string(p.OnLocked), "`WHAT` becomes of a request that does not get the lock in time: fail, read-only, go-on")
 }
@@ -97,7 +98,7 @@ func namespacePolicy(text string, general sessionstore.Policy) (sessionstore.Nam
 	for one := range strings.SplitSeq(list, ",") {
 		setting, value, ok := strings.Cut(one, "=")
 		if !ok || flags.Lookup(setting) == nil {
-			return own, fmt.Errorf("--namespace %s: %q: expected one of absolute, grace, idle, lock-ttl, lock-wait, locking, max-payload, max-waiters, on-locked, tombstone, touch-coarse, with = and its value", name, one)
+			return own, fmt.Errorf("--namespace %s: %q: expected one of absolute, compress, grace, idle, lock-ttl, lock-wait, locking, max-payload, max-waiters, on-locked, tombstone, touch-coarse, with = and its value", name, one)
 		}
 		if err := flags.Set(setting, value); err != nil {
 			return own, fmt.Errorf("--namespace %s: %s: %w", name, setting, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -140,6 +141,9 @@ func (c *Client) Write(ctx context.Context, id string, w sessionstore.WriteOptio
 	if err := checkIdle(w.Idle); err != nil {
 		return 0, err
 	}
+	if len(w.Subject) > sessionstore.MaxSubjectLength {
+		return 0, fmt.Errorf("%w: a subject has at most %d bytes, this one has %d", sessionstore.ErrInvalid, sessionstore.MaxSubjectLength, len(w.Subject))
+	}
 	r := c.request("write session", "PUT", id, "")
 	r.http.SetBodyRaw(w.Payload)
 	r.http.Header.SetContentType("application/octet-stream")
@@ -153,6 +157,9 @@ func (c *Client) Write(ctx context.Context, id string, w sessionstore.WriteOptio
 	r.lease(w.Token)
 	if w.Idle != 0 {
 		r.http.Header.Set("Session-Idle", strconv.FormatInt(milliseconds(w.Idle), 10))
+	}
+	if w.Subject != "" {
+		r.http.Header.Set("Session-Subject", url.PathEscape(w.Subject))
 	}
 	r.parse = func(resp *fasthttp.Response) (err error) {
 		version, err = parseVersion(resp)

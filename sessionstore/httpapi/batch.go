@@ -23,6 +23,7 @@ type batchOperation struct {
 	Payload []byte  `json:"payload"`    // write: base64
 	Version *uint64 `json:"if_version"` // write: the version it must have, 0 for none; absent: last writer wins
 	Lease   uint64  `json:"lease"`      // write
+	Subject string  `json:"subject"`    // write
 	IdleMS  int64   `json:"idle_ms"`    // write, touch
 	Create  bool    `json:"create"`     // touch
 }
@@ -91,7 +92,7 @@ func (r *request) perform(o *batchOperation) batchResult {
 		}
 		return resultOf(session)
 	case "write":
-		w := sessionstore.WriteOptions{Payload: o.Payload, IfVersion: sessionstore.AnyVersion, Token: o.Lease, Idle: idle}
+		w := sessionstore.WriteOptions{Payload: o.Payload, IfVersion: sessionstore.AnyVersion, Token: o.Lease, Idle: idle, Subject: o.Subject}
 		if o.Version != nil {
 			w.IfVersion = *o.Version
 		}
@@ -118,8 +119,8 @@ func (o *batchOperation) check() error {
 	switch {
 	case !writes && !touches && o.Op != "read" && o.Op != "destroy":
 		return fmt.Errorf("%w: op %.20q: there are read, write, touch and destroy", sessionstore.ErrInvalid, o.Op)
-	case !writes && (o.Payload != nil || o.Version != nil || o.Lease != 0):
-		return fmt.Errorf("%w: payload, if_version and lease go with op write", sessionstore.ErrInvalid)
+	case !writes && (o.Payload != nil || o.Version != nil || o.Lease != 0 || o.Subject != ""):
+		return fmt.Errorf("%w: payload, if_version, lease and subject go with op write", sessionstore.ErrInvalid)
 	case !writes && !touches && o.IdleMS != 0:
 		return fmt.Errorf("%w: idle_ms goes with op write and op touch", sessionstore.ErrInvalid)
 	case !touches && o.Create:

@@ -53,13 +53,15 @@ func TestBatch(t *testing.T) {
 		op("destroy", a, `,"idle_ms":1`),
 		op("regenerate", a, ""),
 		op("write", a, `,"idle_ms":-1`),
+		op("write", b, `,"payload":"b25l","subject":"alice"`),
+		op("touch", b, `,"subject":"alice"`),
 	)
 	for i, want := range []struct {
 		status int
 		title  string
 	}{
 		{204, ""}, {200, ""}, {412, "conflict"}, {404, "not found"}, {204, ""}, {200, ""}, {204, ""}, {410, "destroyed"}, {410, "destroyed"},
-		{400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"},
+		{400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {400, "invalid"}, {204, ""}, {400, "invalid"},
 	} {
 		if got[i].Status != want.status || got[i].Title != want.title || (want.title != "") != (got[i].Detail != "") {
 			t.Errorf("operation %d: %+v, want %d %q", i, got[i], want.status, want.title)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,9 @@ func (r *request) write() {
 	var err error
 	if w.IfVersion, err = r.condition(); err == nil {
 		if w.Token, err = r.number("Session-Lease"); err == nil {
-			w.Idle, err = r.idle()
+			if w.Idle, err = r.idle(); err == nil {
+				w.Subject, err = r.subject()
+			}
 		}
 	}
 	if err != nil {
@@ -317,6 +320,15 @@ func (r *request) number(header string) (uint64, error) {
 		return 0, fmt.Errorf("%w: header %s is not a number", sessionstore.ErrInvalid, header)
 	}
 	return n, nil
+}
+
+// subject reads the header Session-Subject, which is percent-encoded: a user's name can be any text. No error repeats it.
+func (r *request) subject() (string, error) {
+	subject, err := url.PathUnescape(string(r.http.Request.Header.Peek("Session-Subject")))
+	if err != nil {
+		return "", fmt.Errorf("%w: header Session-Subject is not well percent-encoded", sessionstore.ErrInvalid)
+	}
+	return subject, nil
 }
 
 func (r *request) idle() (time.Duration, error) {

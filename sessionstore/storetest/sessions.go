@@ -247,6 +247,19 @@ var use = []sessionsTest{
 		}
 	}},
 
+	{"Subject", func(v *visitor) {
+		id := v.fresh()
+		for i, subject := range []string{"alice@example.com", "Zoë / 日本 %20\x00\r\n", strings.Repeat("é", sessionstore.MaxSubjectLength/2), ""} {
+			got, err := v.sessions.Write(v.ctx, id, sessionstore.WriteOptions{Payload: []byte("hers"), IfVersion: uint64(i), Subject: subject})
+			v.want("write", err, nil)
+			if got != uint64(i)+1 {
+				v.Fatalf("version %d, want %d", got, i+1)
+			}
+		}
+		v.refused(id, sessionstore.WriteOptions{IfVersion: 4, Subject: strings.Repeat("x", sessionstore.MaxSubjectLength+1)}, sessionstore.ErrInvalid)
+		v.read(id, "hers")
+	}},
+
 	{"CancelledContext", func(v *visitor) {
 		id := v.login("kept")
 		ctx, cancel := context.WithCancel(v.ctx)
