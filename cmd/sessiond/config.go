@@ -18,8 +18,7 @@ type config struct {
 	store  string
 	data   string
 	dsn    settings.Strings
-	http   string
-	unix   string
+	doors  doors
 	policy sessionstore.Policy
 	// namespaces as given, and the policies that they come to
 	namespaces settings.Strings
@@ -41,9 +40,8 @@ func configure(args []string, out io.Writer) (*config, error) {
 	flags.StringVar(&c.store, "store", "embedded", "where sessions live: embedded (durable, in --data, for one sessiond), memory (lost with the process), mysql (in --dsn)")
 	flags.StringVar(&c.data, "data", "data", "keep the embedded store in `DIR`, which is made if it is missing")
 	flags.Var(&c.dsn, "dsn", "MySQL `DSN`, user:password@tcp(host:port)/database; once for each SQL node of the cluster")
-	flags.StringVar(&c.http, "http", "127.0.0.1:8090", "serve HTTP on `ADDR`; empty: not over TCP")
-	flags.StringVar(&c.unix, "unix", "", "serve HTTP on the Unix socket `PATH` too; its folder decides who may connect")
-	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections at once")
+	c.doors.flags(flags)
+	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections of each protocol at once")
 
 	policyFlags(flags, &c.policy)
 	flags.Var(&c.namespaces, "namespace", "give the namespace NAME settings of its own, `NAME:setting=value,…`, named as the options from --absolute to --touch-coarse; may be repeated")
@@ -133,8 +131,8 @@ func (c *config) check() error {
 	default:
 		return fmt.Errorf("--store %q: there are embedded, memory and mysql", c.store)
 	}
-	if c.http == "" && c.unix == "" {
-		return fmt.Errorf("nothing to serve on: give --http or --unix")
+	if err := c.doors.check(); err != nil {
+		return err
 	}
 	if c.conns < 1 {
 		return fmt.Errorf("--max-connections %d: at least 1", c.conns)

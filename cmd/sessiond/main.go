@@ -1,4 +1,4 @@
-// Command sessiond serves sessions over HTTP from an embedded store, from memory, or from MySQL: NDB Cluster or InnoDB.
+// Command sessiond serves sessions over HTTP and the Redis protocol from an embedded store, from memory, or from MySQL: NDB Cluster or InnoDB.
 package main
 
 import (

@@ -36,6 +36,8 @@ type Options struct {
 	Avoid time.Duration
 	// InOrder prefers the endpoints in the order given. By default each session has its own order.
 	InOrder bool
+	// Secret is that of the namespace, where sessiond wants one (--secret).
+	Secret string
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -60,6 +62,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MaxConns < 2 {
 		return o, fmt.Errorf("%w: max connections %d is less than 2", sessionstore.ErrInvalid, o.MaxConns)
+	}
+	if strings.ContainsFunc(o.Secret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return o, fmt.Errorf("%w: the secret has a control character", sessionstore.ErrInvalid)
 	}
 	return o, nil
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,14 +18,19 @@ var titles = map[string]struct {
 	err    error
 }{
 	"invalid":            {400, sessionstore.ErrInvalid},
+	"unauthorized":       {401, sessionstore.ErrInvalid},
 	"not found":          {404, sessionstore.ErrNotFound},
 	"destroyed":          {410, sessionstore.ErrDestroyed},
 	"conflict":           {412, sessionstore.ErrConflict},
 	"too large":          {413, sessionstore.ErrTooLarge},
 	"locked":             {423, sessionstore.ErrLocked},
+	"too many sessions":  {429, errTooMany},
 	"unavailable":        {503, sessionstore.ErrUnavailable},
 	"method not allowed": {405, nil},
 }
+
+// errTooMany is no failure of the endpoint: it is about what this client asks, and another endpoint would only put it off.
+var errTooMany = errors.New("too many sessions")
 
 // answerError is an error that sessiond answered with. It wraps one of the contract's, or none if the answer was not
 // one that the API knows.
@@ -54,6 +60,8 @@ func parseProblem(status int, contentType, retryAfter, body []byte, now time.Tim
 		return unknown
 	case known.err == sessionstore.ErrLocked:
 		return &sessionstore.LockedError{Until: now.Add(wait)}
+	case known.err == errTooMany:
+		known.err = &sessionstore.UnavailableError{Op: "create a session", RetryAfter: wait, Cause: errTooMany}
 	}
 	return &answerError{err: known.err, text: problemText(problem.Title, problem.Detail), retryAfter: wait}
 }

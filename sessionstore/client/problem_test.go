@@ -30,6 +30,8 @@ func TestProblems(t *testing.T) {
 		"too large":      {413, json, `{"title":"too large"}`, sessionstore.ErrTooLarge},
 		"invalid":        {400, json, `{"title":"invalid"}`, sessionstore.ErrInvalid},
 		"unavailable":    {503, json, `{"title":"unavailable"}`, sessionstore.ErrUnavailable},
+		"no secret":      {401, json, `{"title":"unauthorized","status":401,"detail":"x"}`, sessionstore.ErrInvalid},
+		"too many":       {429, json, `{"title":"too many sessions","status":429,"detail":"x"}`, sessionstore.ErrUnavailable},
 		"another status": {500, json, `{"title":"not found"}`, nil},
 		"another type":   {404, "text/html", `{"title":"not found"}`, nil},
 		"no JSON":        {404, json, `<html>`, nil},

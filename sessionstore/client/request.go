@@ -28,6 +28,9 @@ func (c *Client) request(op, method, id, operation string) *request {
 	r.http.Header.SetMethod(method)
 	r.http.Header.SetHost("sessiond")
 	r.http.Header.SetUserAgent("lvsession")
+	if c.opts.Secret != "" {
+		r.http.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+c.opts.Secret)
+	}
 	r.http.SetRequestURI("/v1/" + c.namespace + "/sessions/" + id + operation)
 	return r
 }

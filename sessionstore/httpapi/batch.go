@@ -96,13 +96,13 @@ func (r *request) perform(o *batchOperation) batchResult {
 		if o.Version != nil {
 			w.IfVersion = *o.Version
 		}
-		version, err := r.ns.Write(ctx, o.ID, w)
+		version, err := r.create(ctx, o.ID, w)
 		if err != nil {
 			return r.failure(o, err)
 		}
 		return batchResult{Status: 204, Version: version}
 	case "touch":
-		if err := r.ns.Touch(ctx, o.ID, sessionstore.TouchOptions{Create: o.Create, Idle: idle}); err != nil {
+		if err := r.touchOrCreate(ctx, o.ID, sessionstore.TouchOptions{Create: o.Create, Idle: idle}); err != nil {
 			return r.failure(o, err)
 		}
 	case "destroy":

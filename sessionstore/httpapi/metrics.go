@@ -23,7 +23,7 @@ type metrics struct {
 // latencies bound the histogram's buckets, in seconds: from a read in memory to a wait for a lock.
 var latencies = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-func newMetrics(svc *sessionstore.Service) *metrics {
+func newMetrics(svc *sessionstore.Service, more []prometheus.Collector) *metrics {
 	m := &metrics{
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sessiond_requests_in_flight", Help: "Requests being served, those that wait for a lock included.",
@@ -35,6 +35,7 @@ func newMetrics(svc *sessionstore.Service) *metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.inFlight, m.seconds, newServiceCollector(svc),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(more...)
 	m.serve = fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return m
 }

@@ -70,6 +70,9 @@ func (s *Server) judge(op string, err error) (p problem, retry time.Duration) {
 			return newProblem(known.status, known.title, err.Error()), retry
 		}
 	}
+	if fast := (tooFast{}); errors.As(err, &fast) {
+		return newProblem(429, "too many sessions", err.Error()), fast.wait
+	}
 	detail, retry := "the session store cannot answer now", time.Second
 	var away *sessionstore.UnavailableError
 	switch {

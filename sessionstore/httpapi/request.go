@@ -19,10 +19,11 @@ import (
 // request is one operation on one session.
 type request struct {
 	*Server
-	http   *fasthttp.RequestCtx
-	ns     sessionstore.Sessions
-	policy sessionstore.Policy
-	id     string
+	http      *fasthttp.RequestCtx
+	ns        sessionstore.Sessions
+	namespace string
+	policy    sessionstore.Policy
+	id        string
 }
 
 // context bounds an operation: the server's time-out and what the request may wait for a lock.
@@ -102,7 +103,7 @@ func (r *request) write() {
 		return
 	}
 	r.last("write", func(ctx context.Context) error {
-		version, err := r.ns.Write(ctx, r.id, w)
+		version, err := r.create(ctx, r.id, w)
 		if err == nil {
 			r.setVersion(version)
 		}
@@ -122,7 +123,7 @@ func (r *request) touch() {
 		return
 	}
 	r.last("touch", func(ctx context.Context) error {
-		return r.ns.Touch(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS)})
+		return r.touchOrCreate(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS)})
 	})
 }
 

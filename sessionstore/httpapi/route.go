@@ -34,6 +34,9 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) (operation string) {
 	case "openapi.yaml":
 		return only(ctx, "GET HEAD", "openapi", func() { describe(ctx) })
 	case "v1/gc":
+		if !s.allows(ctx, "") {
+			return refused
+		}
 		return only(ctx, "POST", "gc", func() { s.gc(ctx) })
 	default:
 		return s.routeSession(ctx, strings.Split(path, "/"))
@@ -54,6 +57,9 @@ func (s *Server) routeSession(ctx *fasthttp.RequestCtx, parts []string) (operati
 	err := r.names(parts)
 	if err != nil {
 		s.answerError(ctx, "route", err)
+		return refused
+	}
+	if !s.allows(ctx, r.namespace) {
 		return refused
 	}
 	switch {
@@ -83,7 +89,7 @@ func (r *request) names(parts []string) error {
 	if r.ns, err = r.svc.Namespace(name); err != nil {
 		return err
 	}
-	r.policy = r.svc.PolicyOf(name)
+	r.namespace, r.policy = name, r.svc.PolicyOf(name)
 	if len(parts) == 3 {
 		return nil
 	}

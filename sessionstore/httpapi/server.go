@@ -11,9 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/access"
 )
 
 // Options bound what a server takes. Zero values mean the defaults.
@@ -26,6 +28,12 @@ type Options struct {
 	ReadTimeout time.Duration
 	// MaxConns is how many connections are served at once; more are refused with 503. Default 16,384.
 	MaxConns int
+	// Secrets, if there are any, must be shown with every request on a namespace.
+	Secrets *access.Secrets
+	// Rate limits how fast one address creates sessions.
+	Rate *access.Rate
+	// Collectors are shown on /metrics too.
+	Collectors []prometheus.Collector
 	// Logger gets one line for each request that failed through no fault of the client's. Default: none.
 	Logger *slog.Logger
 }
@@ -62,7 +70,7 @@ func New(svc *sessionstore.Service, o Options) *Server {
 	o.ReadTimeout = orDefault(o.ReadTimeout, 30*time.Second)
 	o.MaxConns = orDefault(o.MaxConns, 16384)
 	o.Logger = orDefault(o.Logger, slog.New(slog.DiscardHandler))
-	s := &Server{svc: svc, opts: o, metrics: newMetrics(svc)}
+	s := &Server{svc: svc, opts: o, metrics: newMetrics(svc, o.Collectors)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &fasthttp.Server{
 		Handler:                      s.serve,

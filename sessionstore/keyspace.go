@@ -1,0 +1,71 @@
+package sessionstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Keyspace is one namespace of a [Service] by key: for a transport whose names are not all session ids. The policy's
+// rules about sizes, time-outs and locks hold as in [Sessions]; that about made-up ids is the transport's own matter.
+type Keyspace struct{ of namespace }
+
+// Keyspace returns a namespace by key. The error wraps [ErrInvalid] if the name is malformed.
+func (s *Service) Keyspace(name string) (Keyspace, error) {
+	if err := CheckNamespace(name); err != nil {
+		return Keyspace{}, err
+	}
+	return Keyspace{namespace{Service: s, name: name, policy: s.PolicyOf(name)}}, nil
+}
+
+// Name returns the namespace's name.
+func (k Keyspace) Name() string { return k.of.name }
+
+// Policy returns the namespace's policy.
+func (k Keyspace) Policy() Policy { return k.of.policy }
+
+// Read is [Store].Read.
+func (k Keyspace) Read(ctx context.Context, key Key) (Session, error) {
+	return k.of.store.Read(ctx, key)
+}
+
+// Write is [Store].Write under the namespace's policy.
+func (k Keyspace) Write(ctx context.Context, key Key, w WriteOptions) (version uint64, err error) {
+	if len(w.Payload) > k.of.policy.MaxPayload {
+		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(w.Payload), k.of.policy.MaxPayload)
+	}
+	if err := k.of.mayWrite(w.IfVersion, w.Token); err != nil {
+		return 0, err
+	}
+	return k.of.store.Write(ctx, key, Write{
+		Payload: w.Payload, Idle: k.of.idle(w.Idle), Absolute: k.of.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
+		Namespace: k.of.name,
+	})
+}
+
+// Touch is [Store].Touch under the namespace's policy.
+func (k Keyspace) Touch(ctx context.Context, key Key, o TouchOptions) error {
+	idle := k.of.idle(o.Idle)
+	return k.of.store.Touch(ctx, key, Touch{
+		Idle: idle, Create: o.Create, Absolute: k.of.policy.Absolute, Namespace: k.of.name, Coarse: max(0, min(k.of.policy.TouchCoarse, idle/2)),
+	})
+}
+
+// Destroy is [Store].Destroy with the policy's tombstone.
+func (k Keyspace) Destroy(ctx context.Context, key Key) error {
+	return k.of.store.Destroy(ctx, key, k.of.policy.Tombstone)
+}
+
+// Lock takes the lease of a session's own key, see [Session].Key, and waits for it in line. Errors: [ErrLocked];
+// [ErrInvalid].
+func (k Keyspace) Lock(ctx context.Context, key Key, ttl, wait time.Duration) (Lease, error) {
+	if err := CheckDuration("lease", ttl); err != nil {
+		return Lease{}, err
+	}
+	return k.of.queue.acquire(ctx, key, ttl, wait, k.of.policy.MaxWaiters)
+}
+
+// Unlock ends the lease with this token and wakes whoever waits for it. It does nothing if that is not the latest.
+func (k Keyspace) Unlock(ctx context.Context, key Key, token uint64) error {
+	return k.of.queue.release(ctx, key, token)
+}
