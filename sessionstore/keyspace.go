@@ -57,13 +57,19 @@ func (k Keyspace) Destroy(ctx context.Context, key Key) error {
 }
 
 // Lock takes the lease of a session's own key, see [Session].Key, and waits for it in line. Errors: [ErrLocked];
-// [ErrInvalid].
-func (k Keyspace) Lock(ctx context.Context, key Key, ttl, wait time.Duration) (Lease, error) {
-	if err := CheckDuration("lease", ttl); err != nil {
+// [ErrInvalid], also in a namespace whose policy gives no leases.
+func (k Keyspace) Lock(ctx context.Context, key Key, l Lock, wait time.Duration) (Lease, error) {
+	if k.of.policy.Locking == LockingOptimistic || k.of.policy.Locking == LockingNone {
+		return Lease{}, fmt.Errorf("%w: this namespace gives no locks", ErrInvalid)
+	}
+	if err := l.Check(); err != nil {
 		return Lease{}, err
 	}
-	return k.of.queue.acquire(ctx, key, ttl, wait, k.of.policy.MaxWaiters)
+	return k.of.queue.acquire(ctx, key, l, wait, k.of.policy.MaxWaiters)
 }
+
+// Leased is [Store].Leased.
+func (k Keyspace) Leased(ctx context.Context, key Key) (Lease, error) { return k.of.store.Leased(ctx, key) }
 
 // Unlock ends the lease with this token and wakes whoever waits for it. It does nothing if that is not the latest.
 func (k Keyspace) Unlock(ctx context.Context, key Key, token uint64) error {

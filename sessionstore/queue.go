@@ -39,40 +39,40 @@ type waiter struct{ turn chan struct{} }
 
 func newQueue(store Store) *queue { return &queue{store: store, lines: map[Key]*line{}} }
 
-// acquire takes the key's lease for ttl, after waiting for at most wait. At most limit requests wait for one key.
-func (q *queue) acquire(ctx context.Context, key Key, ttl, wait time.Duration, limit int) (Lease, error) {
+// acquire takes the key's lease, after waiting for at most wait. At most limit requests wait for one key.
+func (q *queue) acquire(ctx context.Context, key Key, l Lock, wait time.Duration, limit int) (Lease, error) {
 	if wait <= 0 {
-		return q.try(ctx, key, ttl)
+		return q.try(ctx, key, l)
 	}
 	w, err := q.enter(key, limit)
 	if err != nil {
 		return Lease{}, err
 	}
-	lease, err := q.await(ctx, key, w, ttl, wait)
+	lease, err := q.await(ctx, key, w, l, wait)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.lines[key]
-	first := l.remove(w)
+	line := q.lines[key]
+	first := line.remove(w)
 	if err == nil {
-		q.begin(key, l, lease.Token, ttl)
+		q.begin(key, line, lease.Token, l.TTL)
 	}
 	if first {
-		l.wake()
+		line.wake()
 	}
-	q.tidy(key, l)
+	q.tidy(key, line)
 	return lease, err
 }
 
 // try takes the lease if nobody has it or waits for it.
-func (q *queue) try(ctx context.Context, key Key, ttl time.Duration) (Lease, error) {
+func (q *queue) try(ctx context.Context, key Key, l Lock) (Lease, error) {
 	if q.state(key).waiting {
 		return Lease{}, ErrLocked
 	}
-	lease, err := q.store.Lock(ctx, key, Lock{TTL: ttl})
+	lease, err := q.store.Lock(ctx, key, l)
 	if err == nil {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.begin(key, q.line(key), lease.Token, ttl)
+		q.begin(key, q.line(key), lease.Token, l.TTL)
 	}
 	return lease, err
 }
@@ -113,7 +113,7 @@ func (q *queue) enter(key Key, limit int) (*waiter, error) {
 }
 
 // await returns once w is first in its line and has taken the lease from the store.
-func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Duration) (Lease, error) {
+func (q *queue) await(ctx context.Context, key Key, w *waiter, l Lock, wait time.Duration) (Lease, error) {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	poll := time.NewTimer(wait)
@@ -137,7 +137,7 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, ttl, wait time.Du
 		case <-ctx.Done():
 			return Lease{}, ctx.Err()
 		}
-		lease, err := q.store.Lock(ctx, key, Lock{TTL: ttl})
+		lease, err := q.store.Lock(ctx, key, l)
 		if !errors.Is(err, ErrLocked) {
 			elsewhere.withdraw(ctx, q.store, key)
 			return lease, err

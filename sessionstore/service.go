@@ -168,7 +168,7 @@ func (n namespace) lock(ctx context.Context, key Key, session Session, o OpenOpt
 		return Session{}, Lease{}, err
 	}
 	for began := time.Now(); ; {
-		lease, err := n.queue.acquire(ctx, session.Key, ttl, wait-time.Since(began), n.policy.MaxWaiters)
+		lease, err := n.queue.acquire(ctx, session.Key, Lock{TTL: ttl}, wait-time.Since(began), n.policy.MaxWaiters)
 		if err != nil {
 			return Session{}, Lease{}, err
 		}

@@ -13,6 +13,7 @@ type command struct {
 	keysStep int    // of several keys, from the first argument on
 	class    class
 	writes   bool
+	locks    bool // it may wait for a lock
 	early    bool // allowed before AUTH
 	run      func(*call) error
 }
@@ -116,6 +117,12 @@ func init() {
 		many("del", -2, 1, classDelete, del),
 		many("unlink", -2, 1, classDelete, del),
 
+		one("delex", -2, classDelete, delex),
+		one("delifeq", 3, classDelete, delifeq),
+		{name: "eval", arity: -3, key: 3, class: classScript, writes: true, run: eval},
+		{name: "evalsha", arity: -3, key: 3, class: classScript, writes: true, run: evalsha},
+		{name: "script", arity: -2, class: classScript, run: scriptCommand},
+
 		one("hset", -4, classHash, hset),
 		one("hmset", -4, classHash, hset),
 		one("hsetnx", 4, classHash, hsetnx),
@@ -129,6 +136,9 @@ func init() {
 		hashRead("hexists", 3, hexists),
 		hashRead("hlen", 2, hlen),
 		hashRead("hstrlen", 3, hstrlen),
+	}
+	for _, cmd := range commands {
+		cmd.locks = cmd.name == "set" || cmd.name == "setnx"
 	}
 	slices.SortFunc(commands, func(a, b *command) int { return strings.Compare(a.name, b.name) })
 	for _, cmd := range commands {

@@ -70,8 +70,11 @@ func (c *call) save(n name, v value, idle time.Duration, ifVersion uint64) error
 		w.Payload = v.encode()
 	}
 	version, err := c.space.Write(c.ctx, n.key, w)
-	if err == nil && version == 1 {
+	switch {
+	case err == nil && version == 1:
 		c.opts.Rate.Charge(c.addr)
+	case w.Token != 0 && errors.Is(err, sessionstore.ErrConflict) && !errors.Is(err, sessionstore.ErrUnavailable) && c.lost(n.key):
+		return errLostLock
 	}
 	return err
 }
@@ -115,7 +118,7 @@ func (c *call) change(n name, f func(e *entry) (bool, error)) error {
 		case existed:
 			err = c.remove(n, again)
 		}
-		if !errors.Is(err, sessionstore.ErrConflict) && !errors.Is(err, sessionstore.ErrNotFound) || c.token(n.key) != 0 && c.lost(n.key) {
+		if !errors.Is(err, sessionstore.ErrConflict) && !errors.Is(err, sessionstore.ErrNotFound) {
 			return err
 		}
 		if err := c.pause(try); err != nil {

@@ -26,6 +26,7 @@ const (
 	errHashInt    answer = "ERR hash value is not an integer"
 	errOverflow   answer = "ERR increment or decrement would overflow"
 	errLockOnly   answer = "ERR a key that ends in _LOCK is a lock: SET it with NX, and with PX or EX for its end"
+	errLostLock   answer = "ERR the lock was lost: somebody else has taken it meanwhile; nothing was written"
 	errSession    answer = "ERR a session id after a session prefix names a session, which holds a string"
 	errCreation   answer = "ERR this address creates sessions too fast"
 	errContended  answer = "TRYAGAIN too many clients change this key at once; nothing was changed"

@@ -35,6 +35,7 @@ const (
 // name is a key of the protocol.
 type name struct {
 	kind   kind
+	of     kind // of a lease: what it is the lease of
 	key    sessionstore.Key
 	prefix string // of a plain key: what SCAN may show of it
 }
@@ -60,7 +61,7 @@ func (n *names) name(namespace string, key []byte) (_ name, ok bool) {
 		if held.kind == leaseKey {
 			return plainName(namespace, key), true // …_LOCK_LOCK: a lock has no lock
 		}
-		held.kind = leaseKey
+		held.kind, held.of = leaseKey, held.kind
 		return held, true
 	}
 	for _, prefix := range n.prefixes {

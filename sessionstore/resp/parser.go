@@ -2,7 +2,6 @@ package resp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 )
 
@@ -16,7 +15,7 @@ const (
 )
 
 // errProtocol is an error after which nothing that follows on the connection can be understood.
-var errProtocol = errors.New("Protocol error") //nolint:staticcheck // Redis's own text, sent as it is
+const errProtocol answer = "Protocol error"
 
 func protocolError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errProtocol, fmt.Sprintf(format, args...))

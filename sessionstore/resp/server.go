@@ -67,6 +67,7 @@ type Server struct {
 	svc     *sessionstore.Service
 	opts    Options
 	names   names
+	scripts *scripts
 	home    sessionstore.Keyspace // of Options.Namespace
 	metrics *metrics
 	began   time.Time
@@ -91,7 +92,7 @@ func New(svc *sessionstore.Service, o Options) (*Server, error) {
 	}
 	s := &Server{
 		svc: svc, opts: o, home: home, began: time.Now(),
-		names:     names{prefixes: o.Prefixes, standIns: newStandIns()},
+		names: names{prefixes: o.Prefixes, standIns: newStandIns()}, scripts: newScripts(),
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{},
 	}
 	s.metrics = newMetrics(s)

@@ -82,7 +82,7 @@ func TestStandIns(t *testing.T) {
 	key := sessionstore.NewKey("shop", strings.Repeat("a", 32))
 	for _, kind := range []kind{session, plain} {
 		text := n.standIns.seal("shop", kind, "sess:", key)
-		if got, ok := n.name("shop", []byte(text)); !ok || got != (name{kind, key, "sess:"}) {
+		if got, ok := n.name("shop", []byte(text)); !ok || got != (name{kind: kind, key: key, prefix: "sess:"}) {
 			t.Errorf("%v, %v", got, ok)
 		}
 		if !strings.HasPrefix(text, "sess:#") || strings.Contains(text, fmt.Sprintf("%x", key[:8])) {

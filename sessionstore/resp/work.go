@@ -83,8 +83,12 @@ func (c *call) run() {
 	class, err := classNone, c.check()
 	if err == nil {
 		class = c.cmd.class
-		ctx, cancel := context.WithTimeout(c.conn.ctx, c.opts.Timeout)
-		c.ctx = ctx
+		timeout := c.opts.Timeout
+		if c.cmd.locks {
+			timeout += max(0, c.opts.LockWait)
+		}
+		var cancel context.CancelFunc
+		c.ctx, cancel = context.WithTimeout(c.conn.ctx, timeout)
 		err = c.cmd.run(c)
 		cancel()
 	}
