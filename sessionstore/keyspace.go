@@ -25,30 +25,32 @@ func (k Keyspace) Name() string { return k.of.name }
 func (k Keyspace) Policy() Policy { return k.of.policy }
 
 // Read is [Store].Read.
-func (k Keyspace) Read(ctx context.Context, key Key) (Session, error) {
-	return k.of.store.Read(ctx, key)
-}
+func (k Keyspace) Read(ctx context.Context, key Key) (Session, error) { return k.of.read(ctx, key) }
 
 // Write is [Store].Write under the namespace's policy.
 func (k Keyspace) Write(ctx context.Context, key Key, w WriteOptions) (version uint64, err error) {
-	if len(w.Payload) > k.of.policy.MaxPayload {
-		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(w.Payload), k.of.policy.MaxPayload)
-	}
-	if err := k.of.mayWrite(w.IfVersion, w.Token); err != nil {
-		return 0, err
-	}
-	return k.of.store.Write(ctx, key, Write{
-		Payload: w.Payload, Idle: k.of.idle(w.Idle), Absolute: k.of.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
-		Namespace: k.of.name,
-	})
+	return k.of.write(ctx, key, w)
 }
 
 // Touch is [Store].Touch under the namespace's policy.
 func (k Keyspace) Touch(ctx context.Context, key Key, o TouchOptions) error {
-	idle := k.of.idle(o.Idle)
-	return k.of.store.Touch(ctx, key, Touch{
-		Idle: idle, Create: o.Create, Absolute: k.of.policy.Absolute, Namespace: k.of.name, Coarse: max(0, min(k.of.policy.TouchCoarse, idle/2)),
-	})
+	return k.of.touch(ctx, key, o)
+}
+
+// Walk is [Walker].Walk over the namespace alone. Errors: [ErrInvalid], also for a store that is no Walker.
+func (k Keyspace) Walk(ctx context.Context, w Walk) (Page, error) {
+	walker, ok := k.of.store.(Walker)
+	if !ok {
+		return Page{}, fmt.Errorf("%w: this store cannot list its sessions", ErrInvalid)
+	}
+	w.Namespace = k.of.name
+	page, err := walker.Walk(ctx, w)
+	for i := range page.Sessions {
+		if err == nil && w.Payload {
+			page.Sessions[i], err = k.of.compressor.unpack(page.Sessions[i])
+		}
+	}
+	return page, err
 }
 
 // Destroy is [Store].Destroy with the policy's tombstone.
@@ -69,7 +71,9 @@ func (k Keyspace) Lock(ctx context.Context, key Key, l Lock, wait time.Duration)
 }
 
 // Leased is [Store].Leased.
-func (k Keyspace) Leased(ctx context.Context, key Key) (Lease, error) { return k.of.store.Leased(ctx, key) }
+func (k Keyspace) Leased(ctx context.Context, key Key) (Lease, error) {
+	return k.of.store.Leased(ctx, key)
+}
 
 // Unlock ends the lease with this token and wakes whoever waits for it. It does nothing if that is not the latest.
 func (k Keyspace) Unlock(ctx context.Context, key Key, token uint64) error {

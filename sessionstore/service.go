@@ -199,6 +199,10 @@ func (n namespace) Read(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
+	return n.read(ctx, key)
+}
+
+func (n namespace) read(ctx context.Context, key Key) (Session, error) {
 	s, err := n.store.Read(ctx, key)
 	if err != nil {
 		return Session{}, err
@@ -212,6 +216,10 @@ func (n namespace) Write(ctx context.Context, id string, w WriteOptions) (uint64
 	if err != nil {
 		return 0, err
 	}
+	return n.write(ctx, key, w)
+}
+
+func (n namespace) write(ctx context.Context, key Key, w WriteOptions) (uint64, error) {
 	if len(w.Payload) > n.policy.MaxPayload {
 		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(w.Payload), n.policy.MaxPayload)
 	}
@@ -249,6 +257,10 @@ func (n namespace) Touch(ctx context.Context, id string, o TouchOptions) error {
 	if err != nil {
 		return err
 	}
+	return n.touch(ctx, key, o)
+}
+
+func (n namespace) touch(ctx context.Context, key Key, o TouchOptions) error {
 	idle := n.idle(o.Idle)
 	return n.store.Touch(ctx, key, Touch{
 		Idle: idle, Create: o.Create, Absolute: n.policy.Absolute, Namespace: n.name, Coarse: max(0, min(n.policy.TouchCoarse, idle/2)),

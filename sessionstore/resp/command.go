@@ -87,6 +87,8 @@ func init() {
 		connection("client", -2, false, client),
 		server("command", -1, commandInfo),
 		server("info", -1, info),
+		server("dbsize", 1, dbsize),
+		server("scan", -2, scan),
 
 		one("get", 2, classRead, get),
 		one("strlen", 2, classRead, strlen),

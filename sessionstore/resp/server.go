@@ -68,6 +68,7 @@ type Server struct {
 	opts    Options
 	names   names
 	scripts *scripts
+	scans   scans
 	home    sessionstore.Keyspace // of Options.Namespace
 	metrics *metrics
 	began   time.Time

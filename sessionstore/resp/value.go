@@ -1,13 +1,14 @@
 package resp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
 )
 
-// value is what the payload of a plain key holds: one byte that tells its type, the length of its key's prefix in
-// another, the prefix, and then a string as it is, or a hash as pairs of field and value, each after its length as a
+// value is what the payload of a plain key holds: a mark that hardly any session's payload begins with, one byte that
+// tells its type, the length of its key's prefix in another, the prefix, and then a string as it is, or a hash as pairs of field and value, each after its length as a
 // uvarint. The payload of a session is its value as it is.
 type value struct {
 	typ    valueType
@@ -35,13 +36,19 @@ func (t valueType) String() string {
 	return "none"
 }
 
+const (
+	mark      = "\x00\xf5"
+	markSize  = len(mark)
+	valueHead = markSize + 2
+)
+
 // field is one of a hash. Order is that in which they came.
 type field struct{ name, value []byte }
 
 var errValue = errors.New("the stored value is not of this protocol")
 
 func (v *value) append(b []byte) []byte {
-	b = append(b, byte(v.typ), byte(len(v.prefix)))
+	b = append(append(b, mark...), byte(v.typ), byte(len(v.prefix)))
 	b = append(b, v.prefix...)
 	switch v.typ {
 	case stringy:
@@ -57,7 +64,7 @@ func (v *value) append(b []byte) []byte {
 
 // encode returns the payload.
 func (v *value) encode() []byte {
-	size := 2 + len(v.prefix) + len(v.str)
+	size := valueHead + len(v.prefix) + len(v.str)
 	for _, f := range v.hash {
 		size += len(f.name) + len(f.value) + 2*binary.MaxVarintLen32
 	}
@@ -66,12 +73,13 @@ func (v *value) encode() []byte {
 
 // decodeValue undoes encode. The parts of the value are parts of the payload.
 func decodeValue(payload []byte) (v value, err error) {
-	if len(payload) < 2 || len(payload) < 2+int(payload[1]) || payload[1] > maxPrefix {
+	head, ok := bytes.CutPrefix(payload, []byte(mark))
+	if !ok || len(head) < 2 || head[1] > maxPrefix || len(head) < 2+int(head[1]) {
 		return value{}, errValue
 	}
-	v.typ = valueType(payload[0])
-	v.prefix = string(payload[2 : 2+payload[1]])
-	rest := payload[2+payload[1]:]
+	v.typ = valueType(head[0])
+	v.prefix = string(head[2 : 2+head[1]])
+	rest := head[2+head[1]:]
 	switch v.typ {
 	case stringy:
 		v.str = rest

@@ -30,9 +30,9 @@ func TestValueRoundTrip(t *testing.T) {
 }
 
 func FuzzValue(f *testing.F) {
-	f.Add([]byte{1, 0, 'x'})
-	f.Add([]byte{2, 1, ':', 1, 'a', 1, 'b'})
-	f.Add([]byte{0, 0})
+	f.Add([]byte{0, 0xf5, 1, 0, 'x'})
+	f.Add([]byte{0, 0xf5, 2, 1, ':', 1, 'a', 1, 'b'})
+	f.Add([]byte{0, 0xf5, 0, 0})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		v, err := decodeValue(payload)
 		if err != nil {
