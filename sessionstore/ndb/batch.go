@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -19,12 +18,12 @@ import (
 
 // readLanes returns how to gather reads for so many SQL nodes.
 func readLanes(nodes int) lane.Options {
-	return lane.Options{Lanes: max(2, nodes), MaxBatch: 128, MaxBytes: 128 * inlineSize, Repeat: true}
+	return lane.Options{Lanes: max(2, nodes), MaxBatch: maxBatch, MaxBytes: maxBatch * inlineSize, Repeat: true}
 }
 
 // changeLanes returns how to gather changes for so many SQL nodes.
 func changeLanes(nodes int) lane.Options {
-	return lane.Options{Lanes: max(2, nodes), MaxBatch: 128, MaxBytes: 1 << 20}
+	return lane.Options{Lanes: max(2, nodes), MaxBatch: maxBatch, MaxBytes: 1 << 20}
 }
 
 // undecided is the outcome of an operation that its batch could not decide: the operation must run alone.
@@ -119,14 +118,15 @@ type row struct {
 // rows reads the rows of keys, which may repeat, with their payloads.
 func (s statements) rows(ctx context.Context, keys []sessionstore.Key) (map[sessionstore.Key]*row, error) {
 	found := make(map[sessionstore.Key]*row, len(keys))
-	ids := make([]any, 0, len(keys))
+	var distinct []sessionstore.Key
 	for _, key := range keys {
 		if _, repeated := found[key]; !repeated {
 			found[key] = &row{}
-			ids = append(ids, slices.Clone(key[:]))
+			distinct = append(distinct, key)
 		}
 	}
-	rows, err := s.q.QueryxContext(ctx, "SELECT id, "+recordColumns+", payload FROM session WHERE id IN ("+list("?", len(ids))+")", ids...)
+	w := wordKeys(distinct)
+	rows, err := s.q.QueryxContext(ctx, prepared+"SELECT id, "+recordColumns+", payload FROM session WHERE "+w.ids(), w.args...)
 	if err != nil {
 		return nil, err
 	}

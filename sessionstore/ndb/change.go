@@ -6,7 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -22,6 +22,7 @@ type change struct {
 	touch     *sessionstore.Touch
 	tombstone time.Duration
 
+	base  uint64 // of a write, once that is known: the version that it replaces
 	alone work[uint64]
 }
 
@@ -42,22 +43,23 @@ type changes struct {
 	store    *Store
 	now      int64
 	stamp    uint64
-	outcomes map[sessionstore.Key]lane.Outcome[uint64]
-	failed   error // why an earlier part failed; the parts after it are not even tried
+	places   map[sessionstore.Key]int // in outcomes
+	outcomes []lane.Outcome[uint64]
 }
 
 // changeBatch is the executor of changes. Each kind of change is one guarded statement for all of its rows: a refusal is
-// a row that the statement passes over.
+// a row that the statement passes over. The kinds have no row in common, so their statements run side by side.
 func (s *Store) changeBatch(batch []change) []lane.Outcome[uint64] {
-	outcomes := make([]lane.Outcome[uint64], len(batch))
-	stamp := rand.Uint64()
+	b := &changes{store: s, now: s.clock(), stamp: rand.Uint64(), outcomes: make([]lane.Outcome[uint64], len(batch))}
 	if len(batch) == 1 {
-		outcomes[0].Value, outcomes[0].Err = inBatch(s, batch[0].op(), 1, attempt{stamp: stampOf(stamp, batch[0].key)}, batch[0].alone)
-		return outcomes
+		o := &b.outcomes[0]
+		o.Value, o.Err = inBatch(s, batch[0].op(), 1, attempt{stamp: b.stampOf(batch[0])}, batch[0].alone)
+		return b.outcomes
 	}
-	b := &changes{store: s, now: s.clock(), stamp: stamp, outcomes: make(map[sessionstore.Key]lane.Outcome[uint64], len(batch))}
+	b.places = make(map[sessionstore.Key]int, len(batch))
 	var writes, creates, touches, destroys []change
-	for _, c := range batch {
+	for i, c := range batch {
+		b.places[c.key] = i
 		switch {
 		case c.write != nil && c.write.IfVersion == 0:
 			creates = append(creates, c)
@@ -69,126 +71,162 @@ func (s *Store) changeBatch(batch []change) []lane.Outcome[uint64] {
 			destroys = append(destroys, c)
 		}
 	}
+	var parts sync.WaitGroup
+	for _, p := range []struct {
+		op   string
+		list []change
+		do   executor
+	}{{"touch", touches, b.touchAll}, {"destroy", destroys, b.destroyAll}} {
+		if len(p.list) > 0 {
+			parts.Go(func() { b.part(p.op, p.list, p.do) })
+		}
+	}
 	creates = append(creates, b.part("write", writes, b.writeAll)...)
 	b.part("write", creates, b.createAll)
-	b.part("touch", touches, b.touchAll)
-	b.part("destroy", destroys, b.destroyAll)
-	for i, c := range batch {
-		outcomes[i] = b.outcomes[c.key]
-	}
-	return outcomes
+	parts.Wait()
+	return b.outcomes
 }
 
-// stampOf returns the stamp of a change in a batch with a stamp; stampSet is the same in SQL.
-func stampOf(batch uint64, key sessionstore.Key) uint64 {
-	return batch ^ binary.BigEndian.Uint64(key[:8])
-}
+// executor makes changes of one kind, decides or leaves each, and returns those that turned out to be creations. It sets
+// uncertain once some may have taken effect.
+type executor func(ctx context.Context, db statements, a *attempt, list []change) (creations []change, err error)
 
-const stampSet = "stamp = CAST(CONV(HEX(LEFT(id, 8)), 16, 10) AS UNSIGNED) ^ ?"
-
-func (b *changes) stampOf(c change) uint64 { return stampOf(b.stamp, c.key) }
-
-// decide notes an outcome. An error of nil is a success.
-func (b *changes) decide(c change, version uint64, err error) {
-	b.outcomes[c.key] = lane.Outcome[uint64]{Value: version, Err: err}
-}
-
-// leave leaves a change to be made alone.
-func (b *changes) leave(c change) {
-	b.decide(c, 0, &undecided{attempt{stamp: b.stampOf(c)}, errAlone})
-}
-
-// fail notes that a part failed. What that leaves undecided is repeated with the change's own stamp.
-func (b *changes) fail(list []change, err error) {
-	u := (*undecided)(nil)
-	again := errors.As(err, &u)
-	for _, c := range list {
-		if again {
-			err = &undecided{attempt{stamp: b.stampOf(c), uncertain: u.attempt.uncertain}, u.cause}
-		}
-		b.decide(c, 0, err)
-	}
-}
-
-// part does the changes of one kind, and returns those that turned out to be creations.
-func (b *changes) part(op string, list []change, do func(context.Context, *sqlx.Conn, []change) ([]change, error)) (creations []change) {
+// part makes the changes of one kind. If they fail, all are left.
+func (b *changes) part(op string, list []change, do executor) (creations []change) {
 	if len(list) == 0 {
 		return nil
 	}
-	if b.failed != nil {
-		b.fail(list, b.failed)
-		return nil
-	}
-	creations, err := inBatch(b.store, op, len(list), attempt{}, func(ctx context.Context, conn *sqlx.Conn, _ *attempt) ([]change, error) {
-		return do(ctx, conn, list)
+	creations, err := inBatch(b.store, op, len(list), attempt{}, func(ctx context.Context, conn *sqlx.Conn, a *attempt) ([]change, error) {
+		return do(ctx, statements{conn}, a, list)
 	})
 	if err == nil {
 		return creations
 	}
-	b.fail(list, err)
-	if u := (*undecided)(nil); !errors.As(err, &u) {
-		b.failed = err
-	} else if !isDuplicate(u.cause) {
-		b.failed = &undecided{cause: u.cause} // certain: nothing more is tried
+	u := (*undecided)(nil)
+	again := errors.As(err, &u)
+	for _, c := range list {
+		if again {
+			b.leave(c, u.attempt.uncertain, u.cause)
+		} else {
+			b.decide(c, 0, err)
+		}
 	}
 	return nil
 }
 
-// writeAll makes the writes that expect a session. They run in a transaction, so that what passed them over can be looked
-// up while their rows are locked: a write that took effect is never taken for a refused one. An SQL node in which the
-// transaction hangs cannot finish it later, since it misses the commit.
-func (b *changes) writeAll(ctx context.Context, conn *sqlx.Conn, list []change) (creations []change, err error) {
-	return inTransaction(ctx, conn, func(tx statements) ([]change, error) {
-		n, err := tx.advanceAll(ctx, list, b.stamp, b.now)
-		if err != nil {
-			return nil, err
-		}
-		if n == int64(len(list)) && !anyVersion(list) {
-			for _, c := range list {
-				b.decide(c, c.write.IfVersion+1, nil)
-			}
-			return nil, nil
-		}
-		records, err := tx.records(ctx, list, "FOR UPDATE")
-		if err != nil {
-			return nil, err
-		}
-		return b.judgeWrites(list, records), nil
-	})
+// stampOf returns the stamp of a change.
+func (b *changes) stampOf(c change) uint64 { return b.stamp ^ binary.BigEndian.Uint64(c.key[:8]) }
+
+// stampOfRow, with the batch's stamp behind a ^, is the same in SQL.
+const stampOfRow = "CAST(CONV(HEX(LEFT(id, 8)), 16, 10) AS UNSIGNED)"
+
+// decide notes an outcome. An error of nil is a success.
+func (b *changes) decide(c change, version uint64, err error) {
+	b.outcomes[b.places[c.key]] = lane.Outcome[uint64]{Value: version, Err: err}
 }
 
-func anyVersion(list []change) bool {
+// leave leaves a change to be made alone, with the same stamp; uncertain says that it may have taken effect already.
+func (b *changes) leave(c change, uncertain bool, cause error) {
+	b.decide(c, 0, &undecided{attempt{stamp: b.stampOf(c), uncertain: uncertain}, cause})
+}
+
+// writeAll makes the writes that expect a session.
+func (b *changes) writeAll(ctx context.Context, db statements, a *attempt, list []change) (creations []change, err error) {
+	list, creations, err = b.based(ctx, db, list)
+	if err != nil || len(list) == 0 {
+		return creations, err
+	}
+	n, err := db.advanceAll(ctx, list, b.stamp, b.now)
+	if err != nil {
+		return nil, err
+	}
+	if int(n) == len(list) {
+		for _, c := range list {
+			b.decide(c, c.base+1, nil)
+		}
+		return creations, nil
+	}
+	a.uncertain = n > 0
+	records, err := db.records(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	b.judgeWrites(list, records, int(n))
+	return creations, nil
+}
+
+// based finds out the versions that the writes replace, as far as they do not say it themselves. An UPDATE without a version
+// would save that. But if it hung in an SQL node and was repeated elsewhere, it could come alive later and overwrite what
+// was written since.
+func (b *changes) based(ctx context.Context, db statements, list []change) (based, creations []change, err error) {
+	var open []change
 	for _, c := range list {
 		if c.write.IfVersion == sessionstore.AnyVersion {
-			return true
+			open = append(open, c)
+			continue
+		}
+		c.base = c.write.IfVersion
+		based = append(based, c)
+	}
+	if len(open) == 0 {
+		return based, nil, nil
+	}
+	records, err := db.records(ctx, open)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range open {
+		r := records[c.key]
+		_, err := r.write(*c.write, b.now, b.stampOf(c))
+		switch at := r.at(b.now); {
+		case at == live && r.Chunks == 0:
+			c.base = r.Version
+			based = append(based, c)
+		case !r.found:
+			creations = append(creations, c)
+		case err != nil && at != alias:
+			b.decide(c, 0, err)
+		default:
+			b.leave(c, false, errAlone)
 		}
 	}
-	return false
+	return based, creations, nil
 }
 
-// judgeWrites tells from the locked rows what became of each write.
-func (b *changes) judgeWrites(list []change, records map[sessionstore.Key]record) (creations []change) {
+// judgeWrites tells from the rows what became of writes of which n took effect. Those that did left their stamps, unless
+// someone has overwritten them since, through another sessiond or an alias: then the row has moved by two versions or more.
+func (b *changes) judgeWrites(list []change, records map[sessionstore.Key]record, n int) {
+	stamped := func(c change) bool { r := records[c.key]; return r.found && r.Stamp == b.stampOf(c) }
+	moved := func(c change) bool { return !stamped(c) && records[c.key].Version > c.base+1 }
+	overwritten := 0 // at most
+	for _, c := range list {
+		switch {
+		case stamped(c):
+			n--
+		case moved(c):
+			overwritten++
+		}
+	}
 	for _, c := range list {
 		r := records[c.key]
 		_, err := r.write(*c.write, b.now, b.stampOf(c))
 		switch {
-		case r.found && r.Stamp == b.stampOf(c):
+		case stamped(c):
 			b.decide(c, r.Version, nil)
-		case r.at(b.now) == alias:
-			b.leave(c)
-		case err != nil:
+		case n > 0 && moved(c) && n == overwritten:
+			b.decide(c, c.base+1, nil)
+		case n > 0 && moved(c):
+			b.leave(c, true, errAlone)
+		case err != nil && r.at(b.now) != alias:
 			b.decide(c, 0, err)
-		case !r.found:
-			creations = append(creations, c)
 		default:
-			b.leave(c) // it has chunks, or takes the place of remains
+			b.leave(c, false, errAlone) // it leads elsewhere, has chunks, or takes the place of remains
 		}
 	}
-	return creations
 }
 
 // createAll makes the writes that expect nothing. If one finds a row, the statement fails and each is made alone.
-func (b *changes) createAll(ctx context.Context, conn *sqlx.Conn, list []change) ([]change, error) {
+func (b *changes) createAll(ctx context.Context, db statements, _ *attempt, list []change) ([]change, error) {
 	rows := make([]record, len(list))
 	for i, c := range list {
 		var err error
@@ -196,7 +234,7 @@ func (b *changes) createAll(ctx context.Context, conn *sqlx.Conn, list []change)
 			return nil, err
 		}
 	}
-	if err := (statements{conn}).insertAll(ctx, list, rows); err != nil {
+	if err := db.insertAll(ctx, list, rows); err != nil {
 		return nil, err
 	}
 	for i, c := range list {
@@ -205,50 +243,69 @@ func (b *changes) createAll(ctx context.Context, conn *sqlx.Conn, list []change)
 	return nil, nil
 }
 
-// touchAll makes the touches.
-func (b *changes) touchAll(ctx context.Context, conn *sqlx.Conn, list []change) ([]change, error) {
-	db := statements{conn}
+// touchAll makes the touches. If some are coarse it looks first which are needed at all: to read a row costs a third of
+// what it costs to lock it.
+func (b *changes) touchAll(ctx context.Context, db statements, _ *attempt, list []change) ([]change, error) {
+	if slices.ContainsFunc(list, func(c change) bool { return c.touch.Coarse > 0 }) {
+		records, err := db.records(ctx, list)
+		if err != nil {
+			return nil, err
+		}
+		if list = b.judgeTouches(list, records); len(list) == 0 {
+			return nil, nil
+		}
+	}
 	n, err := db.prolongAll(ctx, list, b.now)
 	if err != nil {
 		return nil, err
 	}
-	records, err := db.passedOver(ctx, list, n)
+	if int(n) == len(list) {
+		for _, c := range list {
+			b.decide(c, 0, nil)
+		}
+		return nil, nil
+	}
+	records, err := db.records(ctx, list)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range list {
-		r := records[c.key]
-		after, err := r.touch(*c.touch, b.now, b.stampOf(c))
-		switch {
-		case records == nil, err == nil && r.at(b.now) == live && r.Expires == after.Expires:
-			b.decide(c, 0, nil)
-		case err != nil && r.at(b.now) != alias:
-			b.decide(c, 0, err)
-		default:
-			b.leave(c)
-		}
+	for _, c := range b.judgeTouches(list, records) {
+		b.leave(c, false, errAlone)
 	}
 	return nil, nil
 }
 
-// passedOver returns the rows of the changes if a statement reached only n of them, and nil if it reached all.
-func (s statements) passedOver(ctx context.Context, list []change, n int64) (map[sessionstore.Key]record, error) {
-	if n >= int64(len(list)) {
-		return nil, nil
+// judgeTouches decides what is as a touch would have it, or refuses one, and leaves what takes more than an UPDATE. It
+// returns the touches of sessions that expire at another time.
+func (b *changes) judgeTouches(list []change, records map[sessionstore.Key]record) (far []change) {
+	for _, c := range list {
+		r := records[c.key]
+		after, err := r.touch(*c.touch, b.now, b.stampOf(c))
+		switch at := r.at(b.now); {
+		case at == live && r.Expires == after.Expires:
+			b.decide(c, 0, nil)
+		case at == live:
+			far = append(far, c)
+		case err != nil && at != alias:
+			b.decide(c, 0, err)
+		default:
+			b.leave(c, false, errAlone)
+		}
 	}
-	return s.records(ctx, list, "")
+	return far
 }
 
 // destroyAll makes tombstones of sessions.
-func (b *changes) destroyAll(ctx context.Context, conn *sqlx.Conn, list []change) ([]change, error) {
-	db := statements{conn}
+func (b *changes) destroyAll(ctx context.Context, db statements, _ *attempt, list []change) ([]change, error) {
 	n, err := db.buryAll(ctx, list, b.now)
 	if err != nil {
 		return nil, err
 	}
-	records, err := db.passedOver(ctx, list, n)
-	if err != nil {
-		return nil, err
+	var records map[sessionstore.Key]record
+	if int(n) != len(list) {
+		if records, err = db.records(ctx, list); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range list {
 		r := records[c.key]
@@ -256,93 +313,64 @@ func (b *changes) destroyAll(ctx context.Context, conn *sqlx.Conn, list []change
 			b.decide(c, 0, nil)
 			continue
 		}
-		b.leave(c)
+		b.leave(c, false, errAlone)
 	}
 	return nil, nil
 }
 
 // advanceAll is advance for many sessions.
 func (s statements) advanceAll(ctx context.Context, list []change, stamp uint64, now int64) (int64, error) {
-	q := &query{list: list}
-	q.add("UPDATE session SET ver = ver + 1, "+stampSet+", ", stamp)
-	q.expiry(func(c change) int64 { return now + c.write.Idle.Milliseconds() })
-	q.text.WriteString(", enc = ")
-	q.each(func(c change) int64 { return int64(c.write.Encoding) })
-	q.subjects()
-	q.text.WriteString(", payload = CASE id")
-	for _, c := range list {
-		q.add(" WHEN ? THEN ?", c.key[:], notNil(c.write.Payload))
-	}
-	q.text.WriteString(" END WHERE ")
-	q.ids()
-	q.add(" AND chunks = 0 AND "+isLive+" AND CASE id", now)
-	for _, c := range list {
-		if c.write.IfVersion != sessionstore.AnyVersion {
-			q.add(" WHEN ? THEN ver = ?", c.key[:], c.write.IfVersion)
-		}
-	}
-	if anyVersion(list) {
-		q.add(" WHEN '' THEN FALSE") // there must be one
-	}
-	q.text.WriteString(" ELSE TRUE END")
-	return s.exec(ctx, q.text.String(), q.args...)
+	idle := func(c change) int64 { return now + c.write.Idle.Milliseconds() }
+	encoding := func(c change) int64 { return int64(c.write.Encoding) }
+	mixed := differ(list, idle) || differ(list, encoding)
+	w := word(list)
+	text := prepared + "UPDATE session SET ver = ver + 1, stamp = " + stampOfRow + " ^ " + w.arg(stamp) +
+		", " + w.expiry(mixed, idle) +
+		", enc = " + w.each(mixed, encoding) +
+		w.subjects() +
+		", payload = " + w.cases("?", func(c change) any { return notNil(c.write.Payload) }, []byte{}) + " END" +
+		" WHERE " + w.ids() + " AND chunks = 0 AND state = 1 AND expires > " + w.arg(now) +
+		" AND " + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + " END"
+	return s.exec(ctx, text, w.args...)
 }
 
 // prolongAll is prolong for many sessions.
 func (s statements) prolongAll(ctx context.Context, list []change, now int64) (int64, error) {
-	q := &query{list: list}
-	q.text.WriteString("UPDATE session SET ")
-	q.expiry(func(c change) int64 { return now + c.touch.Idle.Milliseconds() })
-	q.text.WriteString(" WHERE ")
-	q.ids()
-	q.add(" AND "+isLive, now)
-	if slices.ContainsFunc(list, func(c change) bool { return c.touch.Coarse > 0 }) {
-		q.text.WriteString(" AND expires NOT BETWEEN ")
-		q.each(func(c change) int64 { return now + (c.touch.Idle - c.touch.Coarse).Milliseconds() })
-		q.text.WriteString(" AND ")
-		q.each(func(c change) int64 { return now + c.touch.Idle.Milliseconds() })
-	}
-	return s.exec(ctx, q.text.String(), q.args...)
+	idle := func(c change) int64 { return now + c.touch.Idle.Milliseconds() }
+	w := word(list)
+	text := prepared + "UPDATE session SET " + w.expiry(differ(list, idle), idle) +
+		" WHERE " + w.ids() + " AND state = 1 AND expires > " + w.arg(now)
+	return s.exec(ctx, text, w.args...)
 }
 
 // buryAll is buryLive for many sessions.
 func (s statements) buryAll(ctx context.Context, list []change, now int64) (int64, error) {
 	until := func(c change) int64 { return now + c.tombstone.Milliseconds() }
-	q := &query{list: list}
-	q.text.WriteString("UPDATE session SET state = 3, created = 0, expires = ")
-	q.each(until)
-	q.text.WriteString(", deadline = 0, due = ")
-	q.each(func(c change) int64 { return due(until(c)) })
-	q.text.WriteString(", target = '', ns = '', subject = '', enc = 0, payload = '' WHERE ")
-	q.ids()
-	q.text.WriteString(" AND state = 1 AND chunks = 0")
-	return s.exec(ctx, q.text.String(), q.args...)
+	w := word(list)
+	text := prepared + "UPDATE session SET state = 3, created = 0, expires = " + w.each(differ(list, until), until) +
+		", due = expires DIV 60000 + 1, deadline = 0, target = '', ns = '', subject = '', enc = 0, payload = ''" +
+		" WHERE " + w.ids() + " AND state = 1 AND chunks = 0"
+	return s.exec(ctx, text, w.args...)
 }
 
 // insertAll is insert for many new sessions.
-func (s statements) insertAll(ctx context.Context, list []change, rows []record) error {
-	q, marks := &query{list: list}, strings.Repeat("?,", columnCount-1)+"?"
-	q.text.WriteString("INSERT INTO session (" + columns + ") VALUES ")
-	for i, c := range list {
-		if i > 0 {
-			q.text.WriteByte(',')
-		}
-		q.add("("+marks+")", append([]any{c.key[:]}, rows[i].values(c.write.Payload)...)...)
+func (s statements) insertAll(ctx context.Context, creations []change, rows []record) error {
+	args := make([]any, 0, len(rows)*columnCount)
+	for i, r := range rows {
+		args = append(append(args, creations[i].key[:]), r.values(creations[i].write.Payload)...)
 	}
-	_, err := s.exec(ctx, q.text.String(), q.args...)
+	_, err := s.exec(ctx, "INSERT INTO session ("+columns+") VALUES "+list("("+list("?", columnCount)+")", len(rows)), args...)
 	return err
 }
 
-// records reads the rows of the changes' keys without their payloads; with "FOR UPDATE" it locks them.
-func (s statements) records(ctx context.Context, list []change, lock string) (map[sessionstore.Key]record, error) {
-	q := &query{list: list}
-	q.text.WriteString("SELECT id, " + recordColumns + " FROM session WHERE ")
-	q.ids()
+// records reads the rows of the changes' keys without their payloads.
+func (s statements) records(ctx context.Context, list []change) (map[sessionstore.Key]record, error) {
 	var rows []struct {
 		record
 		ID []byte `db:"id"`
 	}
-	if err := s.q.SelectContext(ctx, &rows, q.text.String()+" "+lock, q.args...); err != nil {
+	w := word(list)
+	if err := s.q.SelectContext(ctx, &rows, prepared+"SELECT id, "+recordColumns+" FROM session WHERE "+w.ids(), w.args...); err != nil {
 		return nil, err
 	}
 	found := make(map[sessionstore.Key]record, len(rows))
@@ -351,73 +379,4 @@ func (s statements) records(ctx context.Context, list []change, lock string) (ma
 		found[sessionstore.Key(r.ID)] = r.record
 	}
 	return found, nil
-}
-
-// query is a statement about the rows of several changes, as it is put together.
-type query struct {
-	list []change
-	text strings.Builder
-	args []any
-}
-
-func (q *query) add(text string, args ...any) {
-	q.text.WriteString(text)
-	q.args = append(q.args, args...)
-}
-
-// ids adds the condition on the key.
-func (q *query) ids() {
-	q.text.WriteString("id IN (" + list("?", len(q.list)) + ")")
-	for _, c := range q.list {
-		q.args = append(q.args, c.key[:])
-	}
-}
-
-// each adds an expression for a value of each row; mostly it is the same for all.
-func (q *query) each(value func(change) int64) {
-	first, same := value(q.list[0]), true
-	for _, c := range q.list {
-		same = same && value(c) == first
-	}
-	if same {
-		q.add("?", first)
-		return
-	}
-	q.text.WriteString("CASE id")
-	for _, c := range q.list {
-		q.add(" WHEN ? THEN ?", c.key[:], value(c))
-	}
-	q.text.WriteString(" END")
-}
-
-// subjects adds the subjects that writes name. Where none does the column is not named: that would cost a change of its
-// index.
-func (q *query) subjects() {
-	named := false
-	for _, c := range q.list {
-		if c.write.Subject == (sessionstore.Key{}) {
-			continue
-		}
-		if !named {
-			q.text.WriteString(", subject = CASE id")
-			named = true
-		}
-		q.add(" WHEN ? THEN ?", c.key[:], c.write.Subject[:])
-	}
-	if named {
-		q.text.WriteString(" ELSE subject END")
-	}
-}
-
-// expiry adds what expirySet is for one row.
-func (q *query) expiry(expires func(change) int64) {
-	q.text.WriteString("due = IF(deadline = 0 OR deadline > ")
-	q.each(expires)
-	q.text.WriteString(", ")
-	q.each(func(c change) int64 { return due(expires(c)) })
-	q.text.WriteString(", deadline DIV 60000 + 1), expires = IF(deadline = 0 OR deadline > ")
-	q.each(expires)
-	q.text.WriteString(", ")
-	q.each(expires)
-	q.text.WriteString(", deadline)")
 }

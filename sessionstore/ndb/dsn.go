@@ -87,19 +87,23 @@ var batchSettings = append(connectionSettings[:1:1], optional+"SET SESSION ndb_b
 // optional marks a setting that a server may refuse: it knows no NDB, or the account lacks the privilege.
 const optional = "/* optional */ "
 
-// connector makes settings on each new connection.
+// connector makes settings on each new connection, and lets it keep statements prepared.
 type connector struct {
 	driver.Connector
 	settings []string
 }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
+	fresh, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
+	conn, ok := fresh.(mysqlConn)
+	if !ok {
+		return nil, errors.Join(errBug, fresh.Close())
+	}
 	for _, statement := range c.settings {
-		_, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil)
+		_, err := conn.ExecContext(ctx, statement, nil)
 		if server := (*mysql.MySQLError)(nil); errors.As(err, &server) && strings.HasPrefix(statement, optional) {
 			continue
 		}
@@ -108,5 +112,5 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
-	return conn, nil
+	return &keeper{conn, map[string]mysqlStmt{}}, nil
 }

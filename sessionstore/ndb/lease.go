@@ -87,19 +87,19 @@ func (s *Store) Leased(ctx context.Context, key sessionstore.Key) (sessionstore.
 
 // takeLease replaces a lease that has ended, if its token is smaller, and reports whether there was one.
 func (s statements) takeLease(ctx context.Context, key sessionstore.Key, l lease, now int64) (bool, error) {
-	n, err := s.exec(ctx, "UPDATE lease SET token = ?, stamp = ?, owner = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
+	n, err := s.exec(ctx, prepared+"UPDATE lease SET token = ?, stamp = ?, owner = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
 		l.Token, l.Stamp, l.Owner, l.Ends, l.Due, key[:], now, l.Token)
 	return n > 0, err
 }
 
 func (s statements) insertLease(ctx context.Context, key sessionstore.Key, l lease) error {
-	_, err := s.exec(ctx, "INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES (?, ?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Owner, l.Ends, l.Due)
+	_, err := s.exec(ctx, prepared+"INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES (?, ?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Owner, l.Ends, l.Due)
 	return err
 }
 
 // lease reads the latest lease of a key; with "FOR UPDATE" it locks the row.
 func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string) (l lease, err error) {
-	err = s.q.GetContext(ctx, &l, "SELECT token, stamp, owner, ends, due FROM lease WHERE id = ? "+lock, key[:])
+	err = s.q.GetContext(ctx, &l, prepared+"SELECT token, stamp, owner, ends, due FROM lease WHERE id = ? "+lock, key[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return lease{}, nil
 	}
@@ -135,7 +135,7 @@ func (s statements) moveLease(ctx context.Context, old, new sessionstore.Key, to
 // Unlock implements [sessionstore.Store].
 func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
 	_, err := run(ctx, s, "unlock", func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (int64, error) {
-		return statements{conn}.exec(ctx, "UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
+		return statements{conn}.exec(ctx, prepared+"UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
 	})
 	return err
 }

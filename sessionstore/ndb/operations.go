@@ -212,22 +212,34 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 // touchAlone touches a session, whatever it takes. Its value means nothing.
 func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[uint64] {
 	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
-		now := s.clock()
-		ok, err := statements{conn}.prolong(ctx, key, t, now)
-		if ok || err != nil {
+		done, err := statements{conn}.touchFast(ctx, key, t, s.clock(), a)
+		if done || err != nil {
 			return 0, err
-		}
-		r, err := statements{conn}.record(ctx, key)
-		if err != nil {
-			return 0, err
-		}
-		at := r.at(now)
-		if _, err := r.touch(t, now, a.stamp); at == live || err != nil && at != alias {
-			return 0, err // near enough, or refused
 		}
 		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
-			return 0, tx.touch(ctx, key, t, now, a)
+			return 0, tx.touch(ctx, key, t, s.clock(), a)
 		})
+	}
+}
+
+// touchFast touches by one guarded statement, where that can be; done tells whether it came to a result. It looks before
+// a coarse touch, which is mostly not needed.
+func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) (done bool, err error) {
+	for look := t.Coarse > 0; ; look = true {
+		if look {
+			r, err := s.record(ctx, key)
+			if err != nil || r.at(now) == alias {
+				return false, err
+			}
+			after, err := r.touch(t, now, a.stamp)
+			if err != nil || r.at(now) != live || r.Expires == after.Expires {
+				return r.at(now) == live, err
+			}
+		}
+		ok, err := s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+		if ok || err != nil || look {
+			return ok, err
+		}
 	}
 }
 
@@ -237,14 +249,16 @@ func (s statements) touch(ctx context.Context, key sessionstore.Key, t sessionst
 	if err != nil {
 		return err
 	}
-	if before.at(now) != live {
-		after, err := before.touch(t, now, a.stamp)
-		if err != nil {
-			return err
-		}
+	after, err := before.touch(t, now, a.stamp)
+	switch {
+	case err != nil:
+		return err
+	case before.at(now) != live:
 		return raced(s.replace(ctx, key, before, after, nil))
+	case before.Expires == after.Expires:
+		return nil
 	}
-	_, err = s.prolong(ctx, key, t, now)
+	_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
 	return err
 }
 

@@ -45,12 +45,12 @@ const recordColumns = "state, ver, stamp, created, expires, deadline, chunks, ta
 
 // record reads the row of a key without its payload.
 func (s statements) record(ctx context.Context, key sessionstore.Key) (r record, err error) {
-	return s.selectRecord(ctx, "SELECT "+recordColumns+" FROM session WHERE id = ?", key)
+	return s.selectRecord(ctx, prepared+"SELECT "+recordColumns+" FROM session WHERE id = ?", key)
 }
 
 // lockRecord is as record, and locks the row until the transaction ends. It locks nothing where there is no row.
 func (s statements) lockRecord(ctx context.Context, key sessionstore.Key) (r record, err error) {
-	return s.selectRecord(ctx, "SELECT "+recordColumns+" FROM session WHERE id = ? FOR UPDATE", key)
+	return s.selectRecord(ctx, prepared+"SELECT "+recordColumns+" FROM session WHERE id = ? FOR UPDATE", key)
 }
 
 func (s statements) selectRecord(ctx context.Context, query string, key sessionstore.Key) (r record, err error) {
@@ -68,7 +68,7 @@ func (s statements) recordAndHead(ctx context.Context, key sessionstore.Key) (re
 		record
 		Payload []byte `db:"payload"`
 	}
-	err := s.q.GetContext(ctx, &row, "SELECT "+recordColumns+", payload FROM session WHERE id = ?", key[:])
+	err := s.q.GetContext(ctx, &row, prepared+"SELECT "+recordColumns+", payload FROM session WHERE id = ?", key[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, nil, nil
 	}
@@ -76,10 +76,11 @@ func (s statements) recordAndHead(ctx context.Context, key sessionstore.Key) (re
 	return row.record, row.Payload, err
 }
 
-// expirySet moves the expiry, but not past the deadline that the row has; expiryArgs are its arguments.
-const expirySet = "due = IF(deadline = 0 OR deadline > ?, ?, deadline DIV 60000 + 1), expires = IF(deadline = 0 OR deadline > ?, ?, deadline)"
+// expirySet moves the expiry, but not past the deadline that the row has; expiryArgs are its arguments. A server makes the
+// assignments of an UPDATE from left to right, so that due follows the new expiry.
+const expirySet = "expires = IF(deadline = 0 OR deadline > ?, ?, deadline), due = expires DIV 60000 + 1"
 
-func expiryArgs(expires int64) []any { return []any{expires, due(expires), expires, expires} }
+func expiryArgs(expires int64) []any { return []any{expires, expires} }
 
 // isLive is true of a row that is a session at an instant, its argument.
 const isLive = "state = 1 AND expires > ?"
@@ -92,30 +93,21 @@ func (s statements) advance(ctx context.Context, key sessionstore.Key, version, 
 	if w.Subject != (sessionstore.Key{}) { // not otherwise: naming the column would cost a change of its index
 		subject, args = ", subject = ?", append(args, w.Subject[:])
 	}
-	n, err := s.exec(ctx, "UPDATE session SET ver = ?, stamp = ?, enc = ?, "+expirySet+subject+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive,
+	n, err := s.exec(ctx, prepared+"UPDATE session SET ver = ?, stamp = ?, enc = ?, "+expirySet+subject+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive,
 		append(args, inline(w.Payload), key[:], version, now)...)
 	return n > 0, err
 }
 
-// prolong is the fast path of a touch: it moves the expiry of a session unless that is near enough as it is, and reports
-// whether it did.
-func (s statements) prolong(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64) (bool, error) {
-	expires := now + t.Idle.Milliseconds()
-	args, far := append(expiryArgs(expires), key[:], now), ""
-	if t.Coarse > 0 {
-		args, far = append(args, expires-t.Coarse.Milliseconds(), expires), isFar
-	}
-	n, err := s.exec(ctx, "UPDATE session SET "+expirySet+" WHERE id = ? AND "+isLive+far, args...)
+// prolong is the fast path of a touch: it moves the expiry of a session, and reports whether there was one.
+func (s statements) prolong(ctx context.Context, key sessionstore.Key, now, expires int64) (bool, error) {
+	n, err := s.exec(ctx, prepared+"UPDATE session SET "+expirySet+" WHERE id = ? AND "+isLive, append(expiryArgs(expires), key[:], now)...)
 	return n > 0, err
 }
-
-// isFar is true of a row whose expiry is not within two instants, its arguments.
-const isFar = " AND expires NOT BETWEEN ? AND ?"
 
 // buryLive is the fast path of a destruction: it makes a session without chunks, expired or not, a tombstone, and
 // reports whether there was one.
 func (s statements) buryLive(ctx context.Context, key sessionstore.Key, until int64) (bool, error) {
-	n, err := s.exec(ctx, "UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', ns = '', subject = '', enc = 0, payload = '' WHERE id = ? AND state = 1 AND chunks = 0",
+	n, err := s.exec(ctx, prepared+"UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', ns = '', subject = '', enc = 0, payload = '' WHERE id = ? AND state = 1 AND chunks = 0",
 		until, due(until), key[:])
 	return n > 0, err
 }
@@ -134,7 +126,7 @@ func (r record) values(payload []byte) []any {
 
 // insert adds the row of a key. The error is the server's for a duplicate key if there is one, see isDuplicate.
 func (s statements) insert(ctx context.Context, key sessionstore.Key, r record, payload []byte) error {
-	_, err := s.exec(ctx, "INSERT INTO session ("+columns+") VALUES ("+list("?", columnCount)+")", append([]any{key[:]}, r.values(payload)...)...)
+	_, err := s.exec(ctx, prepared+"INSERT INTO session ("+columns+") VALUES ("+list("?", columnCount)+")", append([]any{key[:]}, r.values(payload)...)...)
 	return err
 }
 
