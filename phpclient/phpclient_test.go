@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/lvsession/lvsession/bench/rig/need"
+	"github.com/lvsession/lvsession/bench/rig/sessiond"
 )
 
 // TestPHPUnit runs PHPUnit on a sessiond built from this tree.
@@ -21,6 +22,22 @@ func TestPHPUnit(t *testing.T) {
 	// A folder for temporary files of its own: the breaker's must not outlive the test's ports.
 	tests.Env = append(os.Environ(), "LVSESSION_SESSIOND="+sessiond, "TMPDIR="+t.TempDir())
 	t.Logf("%s", run(t, tests))
+}
+
+// startSessiond starts a sessiond of this tree, for one test, and returns its URL.
+func startSessiond(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	program, err := sessiond.Build(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := program.Start(t.Context(), filepath.Join(dir, "log"), "--store", "memory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	return server.URL()
 }
 
 // TestPHPCodeSniffer holds the package against PSR-12.

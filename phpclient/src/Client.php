@@ -85,7 +85,7 @@ final class Client
         }
         $lease = $response->header('session-lease'); // none where the namespace's policy gives none
         if (preg_match('~^[0-9]{0,20}$~D', $lease) !== 1) {
-            throw $this->misunderstood('open', $id);
+            throw $this->misunderstood('open', $id, $response);
         }
         $readOnly = $response->header('session-read-only') !== '';
         return new StoredSession($response->body, $this->version('open', $id, $response), $lease, $readOnly);
@@ -432,7 +432,7 @@ final class Client
     private function version(string $what, string $id, Response $response): int
     {
         if (preg_match('~^"([0-9]{1,18})"$~D', $response->header('etag'), $m) !== 1) {
-            throw $this->misunderstood($what, $id);
+            throw $this->misunderstood($what, $id, $response);
         }
         return (int) $m[1];
     }
@@ -440,7 +440,7 @@ final class Client
     private function done(string $what, string $id, Response $response): void
     {
         if ($response->status !== 204) {
-            throw $this->misunderstood($what, $id);
+            throw $this->misunderstood($what, $id, $response);
         }
     }
 
@@ -450,9 +450,9 @@ final class Client
         return "lvsession: cannot $what" . ($id === '' ? '' : ' session ' . $this->label($id));
     }
 
-    private function misunderstood(string $what, string $id): Unavailable
+    private function misunderstood(string $what, string $id, Response $response): Unavailable
     {
-        return new Unavailable("{$this->cannot($what, $id)}: the answer is not sessiond's");
+        return new Unavailable("{$this->cannot($what, $id)}: the answer, status $response->status, is not sessiond's");
     }
 
     /**

@@ -23,7 +23,7 @@ final class SessionHandlerTest extends TestCase
      */
     public static function scenarios(): array
     {
-        $begin = 'session_start(); $_SESSION["a"] = 1; session_write_close(); Recorder::$calls = []; session_start();';
+        $begin = 'session_start(); $_SESSION["a"] = 1; session_write_close(); Calls::$made = []; session_start();';
         return [
             'new session' => [
                 'session_start(); $_SESSION["a"] = 1; session_write_close();',
@@ -45,7 +45,7 @@ final class SessionHandlerTest extends TestCase
                 'open validateId read open validateId read updateTimestamp close',
             ],
             'read and close' => [
-                "$begin session_abort(); Recorder::\$calls = []; session_start(['read_and_close' => true]);",
+                "$begin session_abort(); Calls::\$made = []; session_start(['read_and_close' => true]);",
                 'open validateId read close',
             ],
             'regenerate' => [
@@ -75,13 +75,14 @@ final class SessionHandlerTest extends TestCase
     {
         foreach (['lease', 'optimistic', 'none'] as $locking) {
             $got = Script::run(
-                "require 'tests/bootstrap.php'; ob_start(); use Lvsession\\Tests\\Recorder;"
+                "require 'tests/bootstrap.php'; ob_start();"
+                . 'use Lvsession\Tests\Recorder; use Lvsession\Tests\Calls;'
                 . 'session_set_save_handler(new Recorder(Lvsession\Options::fromEnvironment()), true);'
-                . "$script echo json_encode(Recorder::\$calls);",
+                . "$script echo json_encode(Calls::\$made);",
                 ['session.use_strict_mode' => '1'],
                 ['LVSESSION_LOCKING' => $locking]
             );
-            self::assertSame($calls, implode(' ', $got), $locking);
+            self::assertSame($calls, preg_replace("~\([^)]*\)~", "", implode(" ", $got)), $locking);
         }
     }
 
