@@ -13,11 +13,16 @@
 //     the first error: an outage logs nobody out.
 //   - When the cookie or the values cannot be decoded, Get and New return the error and a new session, which can be
 //     saved. It gets an id of its own; what was stored is left to expire.
+//     (A session of PHP's that PHP can read and this package cannot is not left: saving it fails.)
 //   - Options.MaxAge below 0 destroys the session in the store and deletes the cookie. MaxAge above 0 is also the
 //     session's idle time-out; with 0 the cookie lives as long as the browser, and the service's policy decides.
 //     (FilesystemStore and redistore delete at 0.)
 //   - Save always writes, last writer wins, as all gorilla stores do; see [Store].Optimistic. Saving a session that was
 //     destroyed meanwhile fails with [sessionstore.ErrDestroyed].
+//
+// # With PHP
+//
+// [NewPHP] shares the sessions of PHP pages: cookie, format and values are PHP's.
 //
 // # Caveats
 //

@@ -16,34 +16,34 @@ type origin struct {
 	failure error  // the store could not be reached: what is there must not be overwritten
 }
 
-// origins keeps the origin of every session for as long as the session lives. A [sessions.Session] has no field for it,
+// attached keeps something with every session for as long as the session lives. A [sessions.Session] has no field for it,
 // and everything that it does have belongs to the handler.
-type origins struct {
+type attached[T any] struct {
 	mu sync.Mutex
-	of map[weak.Pointer[sessions.Session]]origin
+	to map[weak.Pointer[sessions.Session]]T
 }
 
-func (o *origins) get(s *sessions.Session) origin {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.of[weak.Make(s)]
+func (a *attached[T]) get(s *sessions.Session) T {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.to[weak.Make(s)]
 }
 
-func (o *origins) set(s *sessions.Session, from origin) {
+func (a *attached[T]) set(s *sessions.Session, what T) {
 	key := weak.Make(s)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.of == nil {
-		o.of = map[weak.Pointer[sessions.Session]]origin{}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.to == nil {
+		a.to = map[weak.Pointer[sessions.Session]]T{}
 	}
-	if _, known := o.of[key]; !known {
-		runtime.AddCleanup(s, o.forget, key)
+	if _, known := a.to[key]; !known {
+		runtime.AddCleanup(s, a.forget, key)
 	}
-	o.of[key] = from
+	a.to[key] = what
 }
 
-func (o *origins) forget(key weak.Pointer[sessions.Session]) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.of, key)
+func (a *attached[T]) forget(key weak.Pointer[sessions.Session]) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.to, key)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/sessions"
 
 	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/phpsession"
 )
 
 // Store is a [sessions.Store]. Its fields may be changed before it is first used; its methods may then be called
@@ -30,7 +31,7 @@ type Store struct {
 	Timeout time.Duration
 
 	sessions sessionstore.Sessions
-	origins  origins
+	origins  attached[origin]
 }
 
 var _ sessions.Store = (*Store)(nil)
@@ -100,8 +101,13 @@ func (s *Store) load(ctx context.Context, session *sessions.Session, id string) 
 	}
 	if err := s.Serializer.Deserialize(stored.Payload, session); err != nil {
 		session.Values = map[any]any{} // it may hold half of them
-		s.origins.set(session, origin{unread: id})
-		return fmt.Errorf("decode session %s: %w", session.Name(), err)
+		err = fmt.Errorf("decode session %s: %w", session.Name(), err)
+		from := origin{unread: id}
+		if errors.Is(err, phpsession.ErrUnsupported) { // PHP can read it, and must find it again
+			from = origin{failure: err}
+		}
+		s.origins.set(session, from)
+		return err
 	}
 	session.ID, session.IsNew = id, false
 	s.origins.set(session, origin{id: id, version: stored.Version})

@@ -523,7 +523,7 @@ func TestRegenerateOfANewSession(t *testing.T) {
 
 func TestFlashes(t *testing.T) {
 	s, _ := shop(t)
-	for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}} {
+	for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}, &gorilla.PHPSerializer{}} {
 		store := gorilla.New(s, key)
 		store.Serializer = serializer
 		p := page(func(w http.ResponseWriter, r *http.Request, s *sessions.Session, err error) error {

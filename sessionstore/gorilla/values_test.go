@@ -109,7 +109,7 @@ func FuzzPayload(f *testing.F) {
 	session := sessions.NewSession(nil, "sid")
 	session.Values["n"] = 1
 	session.AddFlash("x")
-	for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}} {
+	for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}, &gorilla.PHPSerializer{}} {
 		payload, err := serializer.Serialize(session)
 		if err != nil {
 			f.Fatal(err)
@@ -118,7 +118,7 @@ func FuzzPayload(f *testing.F) {
 	}
 	f.Add([]byte(`php|a:0:{}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}} {
+		for _, serializer := range []gorilla.Serializer{gorilla.GobSerializer{}, gorilla.JSONSerializer{}, &gorilla.PHPSerializer{}} {
 			session := sessions.NewSession(nil, "sid")
 			if err := serializer.Deserialize(payload, session); err == nil && session.Values == nil {
 				t.Fatalf("%T: decoded without values", serializer)

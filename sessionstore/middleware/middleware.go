@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/phpsession"
 )
 
 // Concurrency is what happens when requests of one session run at once.
@@ -29,7 +30,10 @@ const (
 
 // Options are settings of a [Middleware]. Zero values mean the defaults.
 type Options struct {
-	// Cookie is the cookie's name. Default "session".
+	// Format is how values are encoded. Default: as JSON. With one of PHP's formats, the setting session.serialize_handler
+	// of the PHP pages, sessions are shared with these: $_SESSION['user'] is the value "user".
+	Format phpsession.Format
+	// Cookie is the cookie's name. Default: "session", or PHP's own with a format of PHP's.
 	Cookie string
 	// Path and Domain limit where the browser sends the cookie. Default: "/", and this host alone.
 	Path, Domain string
@@ -54,6 +58,12 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
+	if o.Format != "" {
+		if err := o.Format.Check(); err != nil {
+			return o, fmt.Errorf("%w: %w", sessionstore.ErrInvalid, err)
+		}
+		o.Cookie = orDefault(o.Cookie, phpsession.CookieName)
+	}
 	o.Cookie = orDefault(o.Cookie, "session")
 	o.Path = orDefault(o.Path, "/")
 	o.SameSite = orDefault(o.SameSite, http.SameSiteLaxMode)
@@ -88,7 +98,7 @@ func orDefault[T comparable](v, otherwise T) T {
 // cookie returns the cookie with a value and an age in seconds, below 0 for one that is to be deleted.
 func (o Options) cookie(value string, maxAge int) *http.Cookie {
 	c := &http.Cookie{
-		Name: o.Cookie, Value: value, Path: o.Path, Domain: o.Domain,
+		Name: o.Cookie, Value: phpsession.CookieValue(value), Path: o.Path, Domain: o.Domain,
 		MaxAge: maxAge, HttpOnly: true, Secure: o.Secure, SameSite: o.SameSite,
 	}
 	switch {
@@ -124,8 +134,10 @@ var visitKey = contextKey{"visit"}
 func (m *Middleware) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Middleware: m}
-		if c, err := r.Cookie(m.opts.Cookie); err == nil && sessionstore.CheckID(c.Value) == nil {
-			v.cookie = c.Value
+		if c, err := r.Cookie(m.opts.Cookie); err == nil {
+			if id := phpsession.CookieID(c.Value); sessionstore.CheckID(id) == nil {
+				v.cookie = id
+			}
 		}
 		r = r.WithContext(context.WithValue(r.Context(), visitKey, v))
 		v.request = r

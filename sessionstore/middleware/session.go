@@ -2,26 +2,26 @@ package middleware
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
+
+	"github.com/lvsession/lvsession/sessionstore/phpsession"
 )
 
 // ErrCommitted is the error of a change to a session that has been stored already, because the answer has begun.
 var ErrCommitted = errors.New("session is stored already: the answer has begun")
 
-// Session is one request's session: named values, each encoded as JSON on its own, or bytes of the application's own
-// making. Its methods may be called concurrently.
+// Session is one request's session: named values, each encoded as JSON on its own, or as PHP does it if [Options].Format
+// says so, or bytes of the application's own making. Its methods may be called concurrently.
 type Session struct {
 	mu        sync.Mutex
 	id        string
 	isNew     bool
-	loaded    []byte                     // the payload as it was
-	payload   []byte                     // as it is now, unless values is set
-	values    map[string]json.RawMessage // once a value was asked for
+	format    phpsession.Format // of the values; "" for JSON
+	loaded    []byte            // the payload as it was
+	payload   []byte            // as it is now, unless values is set
+	values    values            // once a value was asked for
 	destroyed bool
 	fresh     bool // wants a new id
 	committed bool
@@ -46,27 +46,22 @@ func (s *Session) Get(name string, into any) (found bool, err error) {
 	if err := s.decode(); err != nil {
 		return false, err
 	}
-	raw, found := s.values[name]
-	if !found {
-		return false, nil
+	found, err = s.values.get(name, into)
+	if err != nil {
+		return found, fmt.Errorf("decode session value %q: %w", name, err)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return true, fmt.Errorf("decode session value %q: %w", name, err)
-	}
-	return true, nil
+	return found, nil
 }
 
 // Set encodes a value under the name. If that fails, or the payload is not of values, the session stays as it is.
 func (s *Session) Set(name string, value any) error {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encode session value %q: %w", name, err)
-	}
 	return s.change(func() error {
 		if err := s.decode(); err != nil {
 			return err
 		}
-		s.values[name] = raw
+		if err := s.values.set(name, value); err != nil {
+			return fmt.Errorf("encode session value %q: %w", name, err)
+		}
 		return nil
 	})
 }
@@ -77,7 +72,7 @@ func (s *Session) Delete(name string) error {
 		if err := s.decode(); err != nil {
 			return err
 		}
-		delete(s.values, name)
+		s.values.delete(name)
 		return nil
 	})
 }
@@ -89,14 +84,35 @@ func (s *Session) Names() ([]string, error) {
 	if err := s.decode(); err != nil {
 		return nil, err
 	}
-	return slices.Sorted(maps.Keys(s.values)), nil
+	return s.values.names(), nil
 }
 
-// Bytes returns the payload as it stands. The caller owns it.
+// PHP calls f with the values of a session in a PHP format, to be read and changed in every way that package phpsession
+// offers: nested, in order, with objects. The array is f's until it returns. The error is f's, or [ErrCommitted], or says
+// that the payload or [Options].Format is not PHP's.
+func (s *Session) PHP(f func(values *phpsession.Array) error) error {
+	return s.change(func() error {
+		if err := s.decode(); err != nil {
+			return err
+		}
+		php, ok := s.values.(*phpValues)
+		if !ok {
+			return fmt.Errorf("%w: the sessions are not in a format of PHP's", phpsession.ErrUnsupported)
+		}
+		php.changed = true
+		return f(php.array)
+	})
+}
+
+// Bytes returns the payload as it stands, nil if it cannot be encoded: the answer fails then. The caller owns it.
 func (s *Session) Bytes() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return bytes.Clone(s.encode())
+	payload, err := s.encode()
+	if err != nil {
+		return nil
+	}
+	return bytes.Clone(payload)
 }
 
 // SetBytes replaces the payload, and with it all values.
@@ -139,30 +155,22 @@ func (s *Session) decode() error {
 	if s.values != nil {
 		return nil
 	}
-	values := map[string]json.RawMessage{}
-	if len(s.payload) > 0 {
-		if err := json.Unmarshal(s.payload, &values); err != nil {
-			return fmt.Errorf("decode session: the payload is no JSON object: %w", err)
-		}
+	v, err := decodeValues(s.format, s.payload)
+	if err != nil {
+		return err
 	}
-	if values == nil { // the payload is null
-		values = map[string]json.RawMessage{}
-	}
-	s.values = values
+	s.values = v
 	return nil
 }
 
-// encode makes a payload of the values. No values make no bytes; equal values make equal bytes.
-func (s *Session) encode() []byte {
+// encode makes a payload of the values.
+func (s *Session) encode() ([]byte, error) {
 	if s.values == nil {
-		return s.payload
+		return s.payload, nil
 	}
-	if len(s.values) == 0 {
-		return nil
+	payload, err := s.values.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encode session: %w", err)
 	}
-	b, err := json.Marshal(s.values)
-	if err != nil { // each value was marshalled or parsed before
-		panic(fmt.Sprintf("lvsession: encode session: %v", err))
-	}
-	return b
+	return payload, nil
 }

@@ -42,7 +42,7 @@ func (v *visit) load(ctx context.Context) (*Session, error) {
 		return nil, v.err
 	}
 	payload := v.opened.Session.Payload
-	v.session = &Session{id: v.opened.ID, isNew: v.opened.New, loaded: payload, payload: payload}
+	v.session = &Session{id: v.opened.ID, isNew: v.opened.New, format: v.opts.Format, loaded: payload, payload: payload}
 	return v.session, nil
 }
 
@@ -77,10 +77,14 @@ func (v *visit) commit(header http.Header) error {
 
 // store does what the handler asked for, and returns the cookie to send, if any.
 func (v *visit) store(ctx context.Context, s *Session) (*http.Cookie, error) {
-	payload := s.encode()
-	switch {
-	case s.destroyed:
+	if s.destroyed {
 		return v.destroy(ctx, s)
+	}
+	payload, err := s.encode()
+	if err != nil {
+		return nil, err
+	}
+	switch {
 	case s.isNew && len(payload) == 0:
 		return nil, nil
 	case s.fresh && !s.isNew:
