@@ -19,6 +19,7 @@ type operation struct {
 	evaluate func(v *view, now int64) error
 	size     int  // bytes of payload
 	grows    bool // needs room on disk
+	lazy     bool // need not be on disk when it is answered: to lose it in a crash does no harm
 	err      error
 	done     chan struct{}
 }
@@ -126,12 +127,15 @@ func (s *Store) gather(first *operation) *group {
 
 // run takes a group from evaluation to its answers.
 func (s *Store) run(g *group) {
+	sync := pebble.NoSync
 	for _, op := range g.operations {
-		op.err = s.evaluate(op, g.view)
+		if op.err = s.evaluate(op, g.view); op.err == nil && !op.lazy {
+			sync = pebble.Sync
+		}
 	}
 	if g.view.changed > 0 {
 		s.flight.Store(g)
-		if g.err = s.write(g.view); g.err == nil {
+		if g.err = s.write(g.view, sync); g.err == nil {
 			g.view.remember()
 		}
 		s.flight.Store(nil)
@@ -157,9 +161,9 @@ func (s *Store) evaluate(op *operation, v *view) error {
 	return s.unavailable(op.name, op.evaluate(v, s.now().UnixMilli()))
 }
 
-// write puts a view's changes on disk. When the engine fails in doing so, what is on disk is unknown and the store is
+// write puts a view's changes on disk, or on their way there. When the engine fails in doing so, what is on disk is unknown and the store is
 // of no more use.
-func (s *Store) write(v *view) (err error) {
+func (s *Store) write(v *view, sync *pebble.WriteOptions) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.fail(fmt.Errorf("commit: %v", p))
@@ -172,7 +176,7 @@ func (s *Store) write(v *view) (err error) {
 	if err := v.flush(b, s.due.entered); err != nil {
 		return s.fail(err)
 	}
-	if err := b.Commit(pebble.Sync); err != nil {
+	if err := b.Commit(sync); err != nil {
 		return s.fail(err)
 	}
 	return b.Close() // not after a failure: the engine may still be using it

@@ -72,10 +72,11 @@ func (s *Store) nextToken(previous uint64, now int64) uint64 {
 	return s.token
 }
 
-// Unlock implements [sessionstore.Store].
+// Unlock implements [sessionstore.Store]. A crash may bring the lease back, if nothing was put on disk since; it then ends
+// by itself, as that of a holder who crashed.
 func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
 	return s.submit(ctx, &operation{
-		name: "unlock",
+		name: "unlock", lazy: true,
 		evaluate: func(v *view, now int64) error {
 			c, err := v.lease(key)
 			if err != nil || !c.holds(token, now) {
