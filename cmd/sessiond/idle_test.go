@@ -19,7 +19,7 @@ import (
 
 // TestIdleClients bounds what sessiond needs for 10,000 clients that keep their connections and say nothing.
 func TestIdleClients(t *testing.T) {
-	const clients, limit = 10_000, 200 // MiB
+	const clients, limit = 10_000, 150 // MiB
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < clients+500 {
 		need.Skip(t, fmt.Sprintf("%d files may be open, 10,500 are needed: ulimit -n 16384", files.Cur))

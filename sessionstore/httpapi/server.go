@@ -101,11 +101,12 @@ func orDefault[T comparable](v, otherwise T) T {
 // Serve answers requests on the listener until [Server.Shutdown] and then returns nil, at once if that was called
 // before. It closes the listener. It may be called several times, once for each listener.
 func (s *Server) Serve(l net.Listener) error {
-	if !s.take(l) {
-		return l.Close()
+	parking := newLot(l, s.opts.MaxConns, s.opts.IdleTimeout)
+	if !s.take(parking) {
+		return parking.Close()
 	}
-	if err := s.http.Serve(l); err != nil {
-		return fmt.Errorf("serve HTTP on %v: %w", l.Addr(), err)
+	if err := s.http.Serve(parking); err != nil {
+		return errors.Join(fmt.Errorf("serve HTTP on %v: %w", l.Addr(), err), parking.Close())
 	}
 	return nil
 }
