@@ -39,7 +39,7 @@ func (k Keyspace) Touch(ctx context.Context, key Key, o TouchOptions) error {
 
 // Walk is [Walker].Walk over the namespace alone. Errors: [ErrInvalid], also for a store that is no Walker.
 func (k Keyspace) Walk(ctx context.Context, w Walk) (Page, error) {
-	walker, ok := k.of.store.(Walker)
+	walker, ok := k.of.timed.Store.(Walker)
 	if !ok {
 		return Page{}, fmt.Errorf("%w: this store cannot list its sessions", ErrInvalid)
 	}

@@ -11,7 +11,8 @@ import (
 // Service turns a [Store] into [Sessions]: it checks ids, applies the [Policy], lets requests wait for leases in order,
 // and collects what has expired.
 type Service struct {
-	store      Store
+	store      Store // timed
+	timed      *timed
 	policy     Policy            // of namespaces that have none of their own
 	namespaces map[string]Policy // that have
 	log        *slog.Logger
@@ -37,8 +38,13 @@ func NewService(store Store, policy Policy, log *slog.Logger, own ...NamespacePo
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Service{store: store, policy: policy, namespaces: namespaces, log: log, queue: newQueue(store), compressor: newCompressor()}, nil
+	t := &timed{Store: store}
+	return &Service{store: t, timed: t, policy: policy, namespaces: namespaces, log: log, queue: newQueue(t), compressor: newCompressor()}, nil
 }
+
+// Store returns the store for whoever works on it beside the service, so that collection sees what it does to that work
+// too. It shows none of the store's optional interfaces.
+func (s *Service) Store() Store { return s.store }
 
 // Namespace returns the sessions of one namespace. The error wraps [ErrInvalid] if the name is malformed.
 func (s *Service) Namespace(name string) (Sessions, error) {

@@ -80,6 +80,13 @@ func TestWhatTheStoreGets(t *testing.T) {
 		t.Fatalf("regenerated %d bytes, %v", len(s.Payload), err)
 	}
 	id = newID
+	keys, err := svc.Keyspace("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := keys.Read(t.Context(), sessionstore.NewKey("shop", id)); err != nil || string(s.Payload) != payload {
+		t.Fatalf("read %d bytes by key, %v", len(s.Payload), err)
+	}
 	write(sessionstore.WriteOptions{Payload: []byte("short")})
 	if s := stored(); s.Encoding != sessionstore.Plain || string(s.Payload) != "short" || s.Subject != sessionstore.NewSubject("shop", "alice") {
 		t.Fatalf("stored %+v", s)

@@ -15,6 +15,8 @@ type Stats struct {
 	GCRemoved  uint64    // records collected
 	GCLast     time.Time // when the last run without an error ended; zero for never
 	GCBehind   bool      // whether the last run ended with more to collect
+	GCDue      int       // then: records due for collection, MaxBacklog if there were as many or more
+	GCOldest   time.Time // then: since when the first of them was due; zero for none
 }
 
 // Stats returns the service's figures.
@@ -37,15 +39,23 @@ func (c *collected) snapshot() Stats {
 }
 
 // add notes a run that ended.
-func (c *collected) add(removed int, behind bool, err error) {
+func (c *collected) add(removed int, behind bool, left Backlog, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.GCRuns++
 	c.stats.GCRemoved += uint64(removed)
 	c.stats.GCBehind = behind
+	c.stats.GCDue, c.stats.GCOldest = left.Due, left.Oldest
 	if err != nil {
 		c.stats.GCFailures++
 		return
 	}
 	c.stats.GCLast = time.Now()
+}
+
+// elsewhere notes that another sessiond collects, and tells what is left.
+func (c *collected) elsewhere() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.GCBehind, c.stats.GCDue, c.stats.GCOldest = false, 0, time.Time{}
 }

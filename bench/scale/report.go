@@ -71,16 +71,17 @@ func (o options) collect(ctx context.Context, p *population) error {
 	if err != nil {
 		return err
 	}
+	users := &population{store: svc.Store(), live: p.live} // collection follows what it does to them
 	var before, during column
 	removed, spent := 0, time.Duration(0)
 	for turn := 0; removed < o.expired && turn < 200; turn++ {
-		l, err := o.drive(ctx, p)
+		l, err := o.drive(ctx, users)
 		if err != nil {
 			return err
 		}
 		g := startCollector(ctx, svc)
 		began := time.Now()
-		with, err := o.drive(ctx, p)
+		with, err := o.drive(ctx, users)
 		spent += time.Since(began)
 		n, collectErr := g.stop()
 		if err := errors.Join(err, collectErr); err != nil {

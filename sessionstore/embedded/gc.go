@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -161,4 +162,41 @@ func (v *view) collectLease(e entry, now int64) (gone bool, err error) {
 	c.indexed = c.end()
 	v.putLease(c)
 	return false, nil
+}
+
+// Backlog implements [sessionstore.Backlogger].
+func (s *Store) Backlog(ctx context.Context) (b sessionstore.Backlog, err error) {
+	leave, err := s.enter(ctx, "count what is due")
+	if err != nil {
+		return b, err
+	}
+	defer leave()
+	for _, index := range []byte{sessionIndexPrefix, leaseIndexPrefix} {
+		if err := s.countDue(ctx, index, &b); err != nil {
+			return b, s.unavailable("count what is due", err)
+		}
+	}
+	return b, nil
+}
+
+// countDue adds the due entries of an index.
+func (s *Store) countDue(ctx context.Context, index byte, b *sessionstore.Backlog) error {
+	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{
+		LowerBound: indexBound(index, s.due.start(index).Load()),
+		UpperBound: indexBound(index, s.now().UnixMilli()+1),
+	})
+	if err != nil {
+		return err
+	}
+	first := true
+	for valid := it.First(); valid && b.Due < sessionstore.MaxBacklog; valid = it.Next() {
+		if at, _, ok := splitIndexKey(it.Key()); ok && first {
+			first = false
+			if b.Oldest.IsZero() || at < b.Oldest.UnixMilli() {
+				b.Oldest = time.UnixMilli(at)
+			}
+		}
+		b.Due++
+	}
+	return it.Close()
 }

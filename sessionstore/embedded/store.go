@@ -46,6 +46,7 @@ var (
 	_ sessionstore.Walker       = (*Store)(nil)
 	_ sessionstore.SubjectStore = (*Store)(nil)
 	_ sessionstore.Importer     = (*Store)(nil)
+	_ sessionstore.Backlogger   = (*Store)(nil)
 )
 
 // enter begins an operation: it fails if the caller has left or the store is closed or broken. Whoever entered must

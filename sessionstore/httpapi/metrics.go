@@ -51,7 +51,7 @@ func (m *metrics) end(operation string, code int, took time.Duration) {
 type serviceCollector struct {
 	svc                                       *sessionstore.Service
 	waiting, held, runs, failed, removed, age *prometheus.Desc
-	behind                                    *prometheus.Desc
+	behind, due, oldest                       *prometheus.Desc
 }
 
 func newServiceCollector(svc *sessionstore.Service) *serviceCollector {
@@ -64,6 +64,8 @@ func newServiceCollector(svc *sessionstore.Service) *serviceCollector {
 		failed:  desc("gc_failures_total", "Runs of collection that ended with an error."),
 		removed: desc("gc_removed_total", "Records that this sessiond has collected."),
 		age:     desc("gc_last_run_timestamp_seconds", "When collection last ended without an error on this sessiond; 0 for never."),
+		due:     desc("gc_due_records", "Records that the last run left due for collection, at most 20000; 0 if another sessiond collects."),
+		oldest:  desc("gc_oldest_due_seconds", "For how long the oldest of them has been due; 0 if there is none."),
 		behind:  desc("gc_behind", "1 if the last run ended with more to collect, else 0."),
 	}
 }
@@ -76,12 +78,15 @@ func (c *serviceCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *serviceCollector) Collect(out chan<- prometheus.Metric) {
 	s := c.svc.Stats()
-	behind, last := 0.0, 0.0
+	behind, last, oldest := 0.0, 0.0, 0.0
 	if s.GCBehind {
 		behind = 1
 	}
 	if !s.GCLast.IsZero() {
 		last = float64(s.GCLast.UnixMilli()) / 1000
+	}
+	if !s.GCOldest.IsZero() {
+		oldest = max(0, time.Since(s.GCOldest).Seconds())
 	}
 	for _, m := range []struct {
 		desc  *prometheus.Desc
@@ -95,6 +100,8 @@ func (c *serviceCollector) Collect(out chan<- prometheus.Metric) {
 		{c.removed, prometheus.CounterValue, float64(s.GCRemoved)},
 		{c.age, prometheus.GaugeValue, last},
 		{c.behind, prometheus.GaugeValue, behind},
+		{c.due, prometheus.GaugeValue, float64(s.GCDue)},
+		{c.oldest, prometheus.GaugeValue, oldest},
 	} {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value)
 	}

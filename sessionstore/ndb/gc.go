@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -104,4 +105,31 @@ func (s statements) deleteDue(ctx context.Context, query string, now int64, ids 
 	}
 	n, err := s.exec(ctx, query+"("+list("?", len(ids))+")", append([]any{now}, ids...)...)
 	return int(n), err
+}
+
+// Backlog implements [sessionstore.Backlogger].
+func (s *Store) Backlog(ctx context.Context) (sessionstore.Backlog, error) {
+	return run(ctx, s, "count what is due", func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (b sessionstore.Backlog, err error) {
+		for _, table := range []string{"session", "lease"} {
+			if err := (statements{conn}).countDue(ctx, table, s.clock()/coarse, &b); err != nil {
+				return b, err
+			}
+		}
+		return b, nil
+	})
+}
+
+// countDue adds the rows of a table that are due.
+func (s statements) countDue(ctx context.Context, table string, now int64, b *sessionstore.Backlog) error {
+	var minutes []int64
+	if err := s.q.SelectContext(ctx, &minutes, "SELECT due FROM "+table+" FORCE INDEX (due) WHERE due <= ? ORDER BY due LIMIT 1", now); err != nil || len(minutes) == 0 {
+		return err
+	}
+	if oldest := time.UnixMilli(minutes[0] * coarse); b.Oldest.IsZero() || oldest.Before(b.Oldest) {
+		b.Oldest = oldest
+	}
+	var n int
+	err := s.q.GetContext(ctx, &n, "SELECT COUNT(*) FROM (SELECT 1 FROM "+table+" FORCE INDEX (due) WHERE due <= ? LIMIT ?) AS d", now, sessionstore.MaxBacklog-b.Due)
+	b.Due += n
+	return err
 }

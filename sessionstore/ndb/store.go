@@ -46,6 +46,7 @@ var (
 	_ sessionstore.Walker       = (*Store)(nil)
 	_ sessionstore.SubjectStore = (*Store)(nil)
 	_ sessionstore.Importer     = (*Store)(nil)
+	_ sessionstore.Backlogger   = (*Store)(nil)
 )
 
 // Open opens the store. At least one SQL node must answer and have the schema that package schema describes; the others

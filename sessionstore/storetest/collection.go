@@ -61,6 +61,37 @@ var collection = []test{
 		_ = l
 	}},
 
+	{"Backlog", func(f *fixture) {
+		backlog := func(due int) sessionstore.Backlog {
+			f.Helper()
+			b, err := ability[sessionstore.Backlogger](f).Backlog(f.ctx)
+			f.want("backlog", err, nil)
+			if b.Due != due || b.Oldest.IsZero() != (due == 0) || b.Oldest.After(f.clock.now()) {
+				f.Fatalf("backlog %+v at %v, want %d due", b, f.clock.now(), due)
+			}
+			return b
+		}
+		backlog(0)
+		for range 30 {
+			f.create("old")
+		}
+		f.lock(newKey())
+		backlog(0)
+		f.clock.advance(idle + coarse)
+		for range 10 {
+			f.create("kept")
+		}
+		if b := backlog(30); f.clock.now().Sub(b.Oldest) > 2*coarse {
+			f.Fatalf("the oldest is due since %v at %v", b.Oldest, f.clock.now())
+		}
+		collect(f, 12)
+		backlog(18)
+		collect(f, 100)
+		backlog(0)
+		f.clock.advance(sessionstore.LeaseRetention + coarse)
+		backlog(11)
+	}},
+
 	{"GCOfEverything", func(f *fixture) {
 		f.create(noise(300_000))
 		f.destroy(f.create(noise(300_000)))
