@@ -30,8 +30,9 @@ type Store struct {
 	// even when its visitor is gone. Default 10 s.
 	Timeout time.Duration
 
-	sessions sessionstore.Sessions
-	origins  attached[origin]
+	maxLength int
+	sessions  sessionstore.Sessions
+	origins   attached[origin]
 }
 
 var _ sessions.Store = (*Store)(nil)
@@ -62,6 +63,10 @@ func (s *Store) MaxAge(age int) {
 		}
 	}
 }
+
+// MaxLength sets how many bytes the encoded values of a session may have; 0, the default, leaves that to the service's
+// policy. Save fails with [sessionstore.ErrTooLarge] for more. The length of cookies is the codecs' matter.
+func (s *Store) MaxLength(l int) { s.maxLength = l }
 
 // Get returns the request's session of this name, the same one each time.
 func (s *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
@@ -146,6 +151,9 @@ func (s *Store) encode(session *sessions.Session, id string) (*http.Cookie, []by
 	payload, err := s.Serializer.Serialize(session)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode session %s: %w", session.Name(), err)
+	}
+	if s.maxLength > 0 && len(payload) > s.maxLength {
+		return nil, nil, fmt.Errorf("save session %s: %w: %d bytes, the limit is %d", session.Name(), sessionstore.ErrTooLarge, len(payload), s.maxLength)
 	}
 	value, err := securecookie.EncodeMulti(session.Name(), id, s.Codecs...)
 	if err != nil {

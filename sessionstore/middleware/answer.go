@@ -96,30 +96,63 @@ type hijacker struct{ a *answer }
 // Hijack implements [http.Hijacker].
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.a.hijack() }
 
-// withAbilities returns the answer with those of Flush and Hijack that the server's writer has, no more and no less:
-// handlers ask for them by type assertion.
+// withAbilities returns the answer with those of Flush, Hijack and Push that the server's writer has, no more and no
+// less: handlers ask for them by type assertion. Pushes, which are requests of their own, go past the session.
 func (a *answer) withAbilities() http.ResponseWriter {
 	_, flushes := find[http.Flusher](a.ResponseWriter)
 	_, hijacks := find[http.Hijacker](a.ResponseWriter)
+	f, h := flusher{a}, hijacker{a}
+	if p, pushes := find[http.Pusher](a.ResponseWriter); pushes {
+		return a.withPush(p, flushes, hijacks)
+	}
+	switch {
+	case flushes && hijacks: // HTTP/1
+		return struct {
+			*answer
+			flusher
+			hijacker
+		}{a, f, h}
+	case flushes:
+		return struct {
+			*answer
+			flusher
+		}{a, f}
+	case hijacks:
+		return struct {
+			*answer
+			hijacker
+		}{a, h}
+	}
+	return a
+}
+
+func (a *answer) withPush(p http.Pusher, flushes, hijacks bool) http.ResponseWriter {
+	f, h := flusher{a}, hijacker{a}
 	switch {
 	case flushes && hijacks:
 		return struct {
 			*answer
 			flusher
 			hijacker
-		}{a, flusher{a}, hijacker{a}}
-	case flushes:
+			http.Pusher
+		}{a, f, h, p}
+	case flushes: // HTTP/2
 		return struct {
 			*answer
 			flusher
-		}{a, flusher{a}}
+			http.Pusher
+		}{a, f, p}
 	case hijacks:
 		return struct {
 			*answer
 			hijacker
-		}{a, hijacker{a}}
+			http.Pusher
+		}{a, h, p}
 	}
-	return a
+	return struct {
+		*answer
+		http.Pusher
+	}{a, p}
 }
 
 // find looks for an ability in a writer and in those it wraps.

@@ -497,30 +497,109 @@ func TestHijack(t *testing.T) {
 // bare is a response writer without any ability.
 type bare struct{ http.ResponseWriter }
 
-type withHijack struct{ bare }
+// Writers that can do what the name says.
+type (
+	flushes struct{ bare }
+	hijacks struct{ bare }
+	pushes  struct{ bare }
+	http1   struct {
+		bare
+		http.Flusher
+		http.Hijacker
+	}
+	http2 struct {
+		bare
+		http.Flusher
+		http.Pusher
+	}
+	hijackPush struct {
+		bare
+		http.Hijacker
+		http.Pusher
+	}
+	everything struct {
+		http1
+		http.Pusher
+	}
+	wrapped struct{ inner http.ResponseWriter }
+)
 
-func (withHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("mine") }
+func (flushes) Flush()                                       {}
+func (hijacks) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errors.New("mine") }
+func (pushes) Push(string, *http.PushOptions) error          { return http.ErrNotSupported }
+func (w wrapped) Header() http.Header                        { return w.inner.Header() }
+func (w wrapped) Write(b []byte) (int, error)                { return w.inner.Write(b) }
+func (w wrapped) WriteHeader(status int)                     { w.inner.WriteHeader(status) }
+func (w wrapped) Unwrap() http.ResponseWriter                { return w.inner }
 
 func TestAbilitiesAreNeitherLostNorMadeUp(t *testing.T) {
 	m, err := middleware.New(shop(t), middleware.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, x := range map[string]struct {
-		w                http.ResponseWriter
-		flushes, hijacks bool
-	}{
-		"none":   {bare{httptest.NewRecorder()}, false, false},
-		"flush":  {httptest.NewRecorder(), true, false},
-		"hijack": {withHijack{bare{httptest.NewRecorder()}}, false, true},
+	none := func() bare { return bare{httptest.NewRecorder()} }
+	f, h, p := flushes{none()}, hijacks{none()}, pushes{none()}
+	for name, w := range map[string]http.ResponseWriter{
+		"": none(), "flush": f, "hijack": h, "push": p,
+		"flush hijack": http1{none(), f, h}, "flush push": http2{none(), f, p}, "hijack push": hijackPush{none(), h, p},
+		"flush hijack push": everything{http1{none(), f, h}, p}, "flush hijack ": wrapped{http1{none(), f, h}},
+		"flush push ": wrapped{http2{none(), f, p}},
 	} {
 		m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, flushes := w.(http.Flusher)
-			_, hijacks := w.(http.Hijacker)
-			if flushes != x.flushes || hijacks != x.hijacks {
-				t.Errorf("%s: flushes %v, hijacks %v", name, flushes, hijacks)
+			var has []string
+			if _, ok := w.(http.Flusher); ok {
+				has = append(has, "flush")
 			}
-		})).ServeHTTP(x.w, httptest.NewRequest("GET", "/", nil))
+			if _, ok := w.(http.Hijacker); ok {
+				has = append(has, "hijack")
+			}
+			if p, ok := w.(http.Pusher); ok {
+				has = append(has, "push")
+				if err := p.Push("/", nil); !errors.Is(err, http.ErrNotSupported) {
+					t.Errorf("%s: a push came to %v", name, err)
+				}
+			}
+			if got := strings.Join(has, " "); got != strings.TrimSpace(name) {
+				t.Errorf("%q: the handler finds %q", name, got)
+			}
+		})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	}
+}
+
+// Over HTTP/2 all is as over HTTP/1, but for Hijack, which it does not have.
+func TestHTTP2(t *testing.T) {
+	m, err := middleware.New(shop(t), middleware.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := middleware.Get(r.Context())
+		if err == nil {
+			err = session.Set("n", 1)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		_, pushes := w.(http.Pusher)
+		_, hijacks := w.(http.Hijacker)
+		if r.ProtoMajor != 2 || !pushes || hijacks {
+			t.Errorf("%s: pushes %v, hijacks %v", r.Proto, pushes, hijacks)
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		fmt.Fprint(w, "x")
+	})))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	res, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "x" || len(res.Cookies()) != 1 {
+		t.Errorf("answered %s %q, %v, cookies %v", res.Status, b, err, res.Cookies())
 	}
 }
 
