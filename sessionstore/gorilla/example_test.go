@@ -1,6 +1,7 @@
 package gorilla_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -12,6 +13,7 @@ import (
 	"github.com/lvsession/lvsession/sessionstore/client"
 	"github.com/lvsession/lvsession/sessionstore/gorilla"
 	"github.com/lvsession/lvsession/sessionstore/memory"
+	"github.com/lvsession/lvsession/sessionstore/phpsession"
 )
 
 // The one line that changes in a program that used sessions.NewFilesystemStore or redistore.NewRediStore.
@@ -80,4 +82,54 @@ func ExampleNew_remote() {
 			http.Error(w, "please try again", http.StatusServiceUnavailable)
 		}
 	})
+}
+
+// A Go page that knows who logged in at the site's PHP pages.
+func ExampleNewPHP() {
+	svc, err := sessionstore.NewService(memory.New(nil), sessionstore.DefaultPolicy(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	site, err := svc.Namespace("site") // client.New, with the PHP pages' lvsession.namespace
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := gorilla.NewPHP(site, phpsession.PHP)
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := func(w http.ResponseWriter, r *http.Request) {
+		session, err := store.Get(r, gorilla.PHPCookie)
+		if err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		user, _ := session.Values["user"].(map[string]any) // $_SESSION['user']
+		n, _ := session.Values["visits"].(int)
+		session.Values["visits"] = n + 1
+		if err := session.Save(r, w); err != nil {
+			http.Error(w, "please try again", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "%v, visit %d", user["name"], n+1)
+	}
+
+	// What a PHP page did before.
+	id := sessionstore.NewID()
+	payload := []byte(`user|a:1:{s:4:"name";s:4:"anna";}visits|i:1;`)
+	if _, err := site.Write(context.Background(), id, sessionstore.WriteOptions{Payload: payload}); err != nil {
+		log.Fatal(err)
+	}
+	r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+	r.Header.Set("Cookie", "PHPSESSID="+id)
+	page(w, r)
+	fmt.Println(w.Body)
+	stored, err := site.Read(context.Background(), id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", stored.Payload)
+	// Output:
+	// anna, visit 2
+	// user|a:1:{s:4:"name";s:4:"anna";}visits|i:2;
 }
