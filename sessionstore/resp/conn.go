@@ -153,9 +153,6 @@ func (c *conn) shrink() {
 		buffers.Put(&whole)
 	}
 	c.in = c.small[:0]
-	if cap(c.out) > keepOutput {
-		c.out = nil
-	}
 }
 
 // grow makes room for more input.
@@ -210,7 +207,9 @@ func (c *conn) flush() bool {
 	}
 	c.net.SetWriteDeadline(time.Now().Add(c.opts.ReadTimeout))
 	_, err := c.net.Write(c.out)
-	c.out = c.out[:0]
+	if c.out = c.out[:0]; cap(c.out) > keepOutput {
+		c.out = nil
+	}
 	return err == nil
 }
 

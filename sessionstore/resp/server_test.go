@@ -223,6 +223,21 @@ func TestStrings(t *testing.T) {
 	}
 }
 
+// Values of every size that a buffer may end at come back whole.
+func TestSizes(t *testing.T) {
+	c := start(t, memory.New(nil), resp.Options{}, nil).dial()
+	for _, around := range []int{0, 512, 4 << 10, 16 << 10, 32 << 10, 256 << 10, 1<<20 - 100} {
+		for size := max(0, around-40); size < around+40; size += 7 {
+			v := strings.Repeat("x", size)
+			c.send("SET", "k", v)
+			c.send("GET", "k")
+			if got := c.answer() + c.answer(); got != `OK"`+v+`"` {
+				t.Fatalf("%d bytes: %d", size, len(got))
+			}
+		}
+	}
+}
+
 func TestExpiryRemoves(t *testing.T) {
 	c := start(t, memory.New(nil), resp.Options{}, nil).dial()
 	for _, remove := range []string{"EXPIRE k 0", "EXPIRE k -1", "PEXPIREAT k 1", "EXPIREAT k 1", "DEL k", "UNLINK k", "SET k v PXAT 1 XX GET"} {
