@@ -250,13 +250,24 @@ final class ClientTest extends TestCase
         self::assertSame('b', $session->payload);
     }
 
-    public function testSecret(): void
+    public function testSecretAndMutualTls(): void
     {
+        $certificates = new Certificates();
+        $sessiond = Sessiond::guarded($certificates);
+        $mutual = ['ca_file' => $certificates->ca, 'client_cert' => $certificates->client];
         $id = self::id();
-        $client = self::client((new Proxy('guard,guard'))->http);
-        $e = self::assertThrows(Unauthorized::class, fn() => $client->read($id));
-        self::assertStringContainsString('no secret', $e->getMessage());
-        self::assertNull(self::client((new Proxy('guard'))->http, ['secret' => 's3cret'])->read($id));
+        foreach ([[$sessiond->http, []], [$sessiond->unix, []], [$sessiond->https, $mutual]] as [$endpoint, $options]) {
+            foreach ([[], ['secret' => 'another']] as $wrong) {
+                $client = self::client($endpoint, $options + $wrong);
+                $e = self::assertThrows(Unauthorized::class, fn() => $client->read($id));
+                self::assertStringNotContainsString('another', $e->getMessage());
+            }
+            $client = self::client($endpoint, $options + ['secret' => 's3cret']);
+            $client->write($id, 'kept', Client::ANY_VERSION, '', self::IDLE);
+            $session = $client->read($id);
+            self::assertNotNull($session);
+            self::assertSame('kept', $session->payload);
+        }
     }
 
     public function testTls(): void
@@ -314,7 +325,7 @@ final class ClientTest extends TestCase
         self::assertThrows(Unavailable::class, fn() => $client->read(self::id()));
         $ms = intdiv(hrtime(true) - $began, 1000000);
         self::assertGreaterThanOrEqual(190, $ms);
-        self::assertLessThan(5000, $ms);
+        self::assertLessThan(20000, $ms);
     }
 
     public function testDeadSessiondIsTriedOnce(): void
@@ -322,11 +333,13 @@ final class ClientTest extends TestCase
         $server = stream_socket_server('tcp://127.0.78.1:0');
         $silent = 'http://' . stream_socket_get_name($server, false);
         $client = self::client($silent . ',' . Sessiond::shared()->http, ['timeout_ms' => 400]);
-        $began = hrtime(true);
         for ($i = 0; $i < 5; $i++) {
             self::assertNull($client->read(self::id()));
         }
-        self::assertLessThan(5 * 400, intdiv(hrtime(true) - $began, 1000000), 'waited for the silent one each time');
+        for ($tries = 0; @stream_socket_accept($server, 0) !== false; $tries++) {
+            continue;
+        }
+        self::assertSame(1, $tries, 'the silent one was asked each time');
     }
 
     /**

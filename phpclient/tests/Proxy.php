@@ -15,7 +15,6 @@ namespace Lvsession\Tests;
  * flood     send an answer that claims to be larger than any
  * excess    forward the request, send the answer and a byte more
  * busy      answer 503 as a draining sessiond does
- * guard     answer 401 unless the request has the secret s3cret
  * stranger  answer 404 as some other web server does
  */
 final class Proxy

@@ -18,6 +18,9 @@ final class Sessiond
     /** Its address over a Unix socket. */
     public string $unix;
 
+    /** Its address over TLS, '' if it has none. */
+    public string $https = '';
+
     private ?Process $process;
 
     private function __construct(string $http, string $unix, ?Process $process)
@@ -38,7 +41,22 @@ final class Sessiond
         return self::$shared;
     }
 
-    private static function start(): self
+    /** One more, which wants the secret s3cret, and over TLS a certificate of the same CA. */
+    public static function guarded(Certificates $certificates): self
+    {
+        $address = self::freeAddress();
+        $guarded = self::start([
+            '--secret', 'default=s3cret', '--http-tls', $address, '--tls-cert', $certificates->server,
+            '--tls-key', $certificates->server, '--tls-client-ca', $certificates->ca,
+        ]);
+        $guarded->https = "https://$address";
+        return $guarded;
+    }
+
+    /**
+     * @param list<string> $arguments
+     */
+    private static function start(array $arguments = []): self
     {
         $program = (string) getenv('LVSESSION_SESSIOND');
         if ($program === '') {
@@ -47,9 +65,9 @@ final class Sessiond
         }
         $address = self::freeAddress();
         $socket = sys_get_temp_dir() . '/lvsession-' . bin2hex(random_bytes(6)) . '.sock';
-        $process = new Process([
-            $program, '--http', $address, '--unix', $socket, '--store', 'memory', '--log-level', 'WARN',
-        ]);
+        $process = new Process(array_merge([
+            $program, '--http', $address, '--unix', $socket, '--store', 'memory', '--log-level', 'ERROR',
+        ], $arguments));
         register_shutdown_function(static function () use ($process, $socket): void {
             $process->kill();
             if (file_exists($socket)) {

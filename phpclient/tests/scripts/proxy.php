@@ -59,14 +59,6 @@ function serve($client, string $request, string $target, string $action): bool
             fwrite($client, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
                 . 'Content-Length: ' . strlen($body) . "\r\n\r\n$body");
             return true;
-        case 'guard':
-            if (strpos($request, "\r\nAuthorization: Bearer s3cret\r\n") !== false) {
-                break;
-            }
-            $body = '{"type":"about:blank","title":"unauthorized","status":401,"detail":"no secret"}';
-            fwrite($client, "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/problem+json\r\n"
-                . 'Content-Length: ' . strlen($body) . "\r\n\r\n$body");
-            return true;
         case 'stranger':
             fwrite($client, "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nsorry");
             return true;
