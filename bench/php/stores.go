@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -178,7 +179,7 @@ func (s *site) mariadb(ctx context.Context) error {
 
 // ours starts sessiond on its embedded store, and one on memory, which shows what the disk has to do with it.
 func (s *site) ours(ctx context.Context) error {
-	if !s.wants("sessiond embedded", "sessiond memory", "phpclient", "phpredis", "locking") {
+	if !s.wants(append(sidesOf("sessiond embedded"), sidesOf("sessiond memory")...)...) {
 		return nil
 	}
 	program, err := sessiond.Build(ctx, s.dir)
@@ -192,7 +193,7 @@ func (s *site) ours(ctx context.Context) error {
 }
 
 func (s *site) ndb(ctx context.Context) error {
-	if !s.wants("sessiond NDB") {
+	if !s.wants(sidesOf("sessiond NDB")...) {
 		return nil
 	}
 	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(s.dir, "ndb"), ndbcluster.Options{})
@@ -212,6 +213,14 @@ func (s *site) ndb(ctx context.Context) error {
 		return err
 	}
 	return s.sessiond(ctx, program, "sessiond NDB", 0, args...)
+}
+
+// sidesOf names the sides of one sessiond.
+func sidesOf(name string) (names []string) {
+	for _, client := range []string{", phpclient", ", phpredis"} {
+		names = append(names, name+client, name+client+", locking")
+	}
+	return names
 }
 
 // sessiond adds the sides of one sessiond: phpclient with and without locks, and phpredis where sessiond speaks Redis.
@@ -235,13 +244,21 @@ func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name str
 	if err != nil {
 		return err
 	}
+	me, err := user.Current()
+	if err != nil {
+		return err
+	}
 	for _, locking := range []string{"none", "lease"} {
 		one := side{name: name + ", phpclient", target: target}
 		if locking != "none" {
 			one = side{name: one.name + ", locking"}
 		}
+		settings := ini{
+			"auto_prepend_file": prepend, "opcache.preload": filepath.Join(filepath.Dir(prepend), "preload.php"),
+			"opcache.preload_user": me.Username,
+		}
 		env := map[string]string{"LVSESSION_ENDPOINTS": server.URL(), "LVSESSION_LOCKING": locking}
-		if err := s.add(one, ini{"auto_prepend_file": prepend}, env); err != nil {
+		if err := s.add(one, settings, env); err != nil {
 			return err
 		}
 	}

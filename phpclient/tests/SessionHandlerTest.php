@@ -144,6 +144,19 @@ final class SessionHandlerTest extends TestCase
         self::assertSame(['a' => 1], Script::run($script, $ini, $none));
     }
 
+    public function testPreloading(): void
+    {
+        $got = Script::run(
+            '$loaded = class_exists("Lvsession\Connection", false); require "prepend.php"; ob_start(); session_start();'
+            . '$_SESSION["a"] = 1; session_write_close(); session_start(); echo json_encode([$loaded, $_SESSION]);',
+            [
+                'opcache.enable_cli' => '1', 'opcache.preload' => dirname(__DIR__) . '/preload.php',
+                'opcache.preload_user' => posix_getpwuid(posix_geteuid())['name'],
+            ]
+        );
+        self::assertSame([true, ['a' => 1]], $got);
+    }
+
     public function testFailedWriteIsReportedAndLeavesNoLock(): void
     {
         $setup = 'require "autoload.php"; ob_start(); $h = Lvsession\SessionHandler::register(); ';
