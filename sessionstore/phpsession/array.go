@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 )
 
 // Array is a PHP array: elements in order, under keys that are integers or strings. A session is one too. It is not safe
@@ -17,6 +18,8 @@ type Array struct {
 type table struct {
 	elements []element
 	index    map[Key]int // of elements, once there are many
+	next     int64       // the next free integer key
+	full     bool        // there is none
 	shared   bool
 	open     bool // still being read
 }
@@ -62,7 +65,7 @@ func (a *Array) own() *table {
 		}
 		elements[i] = e
 	}
-	a.t = &table{elements: elements}
+	a.t = &table{elements: elements, next: a.t.next, full: a.t.full}
 	return a.t
 }
 
@@ -112,16 +115,11 @@ func (a *Array) Append(value any) error {
 	if err != nil {
 		return err
 	}
-	next := int64(0)
-	for _, e := range a.t.elements {
-		if e.key.integer && e.key.number >= next {
-			if e.key.number == math.MaxInt64 {
-				return fmt.Errorf("%w: no key is left for another element", ErrUnsupported)
-			}
-			next = e.key.number + 1
-		}
+	if a.t.full {
+		return fmt.Errorf("%w: no key is left for another element", ErrUnsupported)
 	}
-	a.own().put(IntKey(next), v)
+	t := a.own()
+	t.put(IntKey(t.next), v)
 	return nil
 }
 
@@ -169,6 +167,13 @@ func (t *table) add(k Key) int {
 	if t.index != nil {
 		t.index[k] = len(t.elements) - 1
 	}
+	switch {
+	case !k.integer || k.number < t.next:
+	case k.number == math.MaxInt64:
+		t.full = true
+	default:
+		t.next = k.number + 1
+	}
 	return len(t.elements) - 1
 }
 
@@ -183,6 +188,10 @@ func (t *table) put(k Key, value any) {
 }
 
 func (t *table) remove(i int) {
-	t.elements = append(t.elements[:i], t.elements[i+1:]...)
-	t.index = nil
+	if i == len(t.elements)-1 && t.index != nil {
+		delete(t.index, t.elements[i].key)
+	} else {
+		t.index = nil
+	}
+	t.elements = slices.Delete(t.elements, i, i+1)
 }

@@ -114,7 +114,49 @@ func TestAppend(t *testing.T) {
 			t.Errorf("append to %s: %v", name, err)
 		}
 	}
+	full, _ := values.GetArray("c")
+	if err := full.Set(1, "5"); err != nil {
+		t.Fatal(err)
+	}
+	if err := full.Append(1); !errors.Is(err, ErrUnsupported) || !full.Delete("5") {
+		t.Errorf("append where no key is left: %v", err)
+	}
 	wants(t, values, `a|a:3:{i:5;i:1;s:1:"x";i:2;i:6;s:3:"new";}b|a:1:{i:0;s:3:"new";}c|a:1:{i:9223372036854775807;i:1;}`)
+}
+
+// Nothing takes more time for an element because there are many.
+func TestManyElements(t *testing.T) {
+	const n = 100_000
+	values := NewArray()
+	for i := range n {
+		if err := values.Append(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := values.Map()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < n; i += 2 {
+		delete(m, IntKey(int64(i)).String())
+	}
+	if err := values.Update(m); err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := values.GetInt("99999"); values.Len() != n/2 || !ok || v != 99999 {
+		t.Errorf("%d elements, the last is %v, %v", values.Len(), v, ok)
+	}
+	for i := n - 1; i > 0; i -= 2 {
+		if !values.Delete(IntKey(int64(i)).String()) {
+			t.Fatalf("%d is gone", i)
+		}
+	}
+	if err := values.Append(1); err != nil || values.Len() != 1 {
+		t.Errorf("%d elements, %v", values.Len(), err)
+	}
+	if _, ok := values.GetInt("100000"); !ok {
+		t.Error("a key was used again") // as in PHP, within one request
+	}
 }
 
 func TestReferencesAreWrittenThrough(t *testing.T) {

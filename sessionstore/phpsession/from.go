@@ -101,7 +101,7 @@ func fromList(v reflect.Value, depth int) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("element %d: %w", i, err)
 		}
-		a.t.elements = append(a.t.elements, element{key: IntKey(int64(i)), value: e})
+		a.t.put(IntKey(int64(i)), e)
 	}
 	return a, nil
 }
@@ -110,7 +110,7 @@ func fromMap(v reflect.Value, depth int) (any, error) {
 	if v.IsNil() {
 		return nil, nil
 	}
-	a := NewArray()
+	var elements []element
 	for entries := v.MapRange(); entries.Next(); {
 		k, err := mapKey(entries.Key())
 		if err != nil {
@@ -120,13 +120,15 @@ func fromMap(v reflect.Value, depth int) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("element %.50q: %w", k.String(), err)
 		}
-		a.t.elements = append(a.t.elements, element{key: k, value: e})
+		elements = append(elements, element{key: k, value: e})
 	}
-	slices.SortFunc(a.t.elements, func(x, y element) int { return compareKeys(x.key, y.key) })
-	for i := 1; i < len(a.t.elements); i++ { // as in a map[any]any of 1 and "1"
-		if a.t.elements[i].key == a.t.elements[i-1].key {
-			return nil, fmt.Errorf("%w: key %v twice", ErrUnsupported, a.t.elements[i].key)
+	slices.SortFunc(elements, func(x, y element) int { return compareKeys(x.key, y.key) })
+	a := NewArray()
+	for i, e := range elements {
+		if i > 0 && e.key == elements[i-1].key { // as in a map[any]any of 1 and "1"
+			return nil, fmt.Errorf("%w: key %v twice", ErrUnsupported, e.key)
 		}
+		a.t.put(e.key, e.value)
 	}
 	return a, nil
 }

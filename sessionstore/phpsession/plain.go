@@ -83,11 +83,11 @@ func (a *Array) update(was, now map[string]any, depth int) error {
 		return fmt.Errorf("%w: more than %d levels", ErrUnsupported, MaxDepth)
 	}
 	t := a.own()
-	for i := len(t.elements) - 1; i >= 0; i-- {
-		if _, stays := now[t.elements[i].key.String()]; !stays {
-			t.remove(i)
-		}
-	}
+	t.index = nil
+	t.elements = slices.DeleteFunc(t.elements, func(e element) bool {
+		_, stays := now[e.key.String()]
+		return !stays
+	})
 	added := func(x, y string) int { return compareKeys(KeyOf(x), KeyOf(y)) }
 	for _, name := range slices.SortedFunc(maps.Keys(now), added) {
 		old, known := was[name]
