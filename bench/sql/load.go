@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -13,8 +14,11 @@ import (
 	"github.com/lvsession/lvsession/sessionstore"
 )
 
-// idle is the sessions' idle time-out.
-const idle = 24 * time.Minute
+const (
+	idle     = 24 * time.Minute // the sessions' idle time-out
+	coarsely = idle / 12        // what a coarse touch may leave
+	leaseFor = 30 * time.Second
+)
 
 // visit is one request's use of a session. The session must be as this client left it: each client has sessions of its
 // own, so a refusal is a bug of the store and ends the measurement.
@@ -32,7 +36,9 @@ type mix struct {
 var mixes = []mix{
 	{"read", "read", read, 6, 1. / 5},
 	{"cycle", "read, then write", cycle, 2.5, 1. / 2},
-	{"php", "read, then touch, one in ten writes", php, 5, 0},
+	{"php", "read, then touch, one in ten writes", php(0), 5, 0},
+	{"coarse", "the same, ours with coarse touches", php(coarsely), 0, 0},
+	{"lease", "lock, read, write, unlock", lease, 0, 0},
 }
 
 func find(name string) (mix, bool) {
@@ -57,15 +63,32 @@ func cycle(ctx context.Context, s side, client int, key sessionstore.Key, payloa
 	return s.write(ctx, client, key, version, payload)
 }
 
-func php(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+func php(coarse time.Duration) visit {
+	return func(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+		version, err := s.read(ctx, client, key)
+		if err != nil {
+			return err
+		}
+		if rand.IntN(10) == 0 {
+			return s.write(ctx, client, key, version, payload)
+		}
+		return s.touch(ctx, client, key, coarse)
+	}
+}
+
+func lease(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+	token, err := s.lock(ctx, client, key)
+	if err != nil {
+		return err
+	}
 	version, err := s.read(ctx, client, key)
 	if err != nil {
 		return err
 	}
-	if rand.IntN(10) == 0 {
-		return s.write(ctx, client, key, version, payload)
+	if err := s.writeLocked(ctx, client, key, version, token, payload); err != nil {
+		return err
 	}
-	return s.touch(ctx, client, key)
+	return s.unlock(ctx, client, key, token)
 }
 
 // key returns the key of a session by its number.
@@ -94,11 +117,16 @@ func (o options) load(ctx context.Context, s *ours) error {
 type outcome struct {
 	latency *hdrhistogram.Histogram // microseconds
 	seconds float64
+	cpu     usage
+	lasted  time.Duration
+	visits  int64 // that cpu was used for: those of the warm-up too
 }
 
 // apply puts one side under load.
 func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome, error) {
-	begin := time.Now().Add(o.warm)
+	before, visits := used(o.nodesOf), atomic.Int64{}
+	start := time.Now()
+	begin := start.Add(o.warm)
 	end := begin.Add(o.span)
 	all := make([]*hdrhistogram.Histogram, clients)
 	group, ctx := errgroup.WithContext(ctx)
@@ -116,6 +144,7 @@ func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome
 				if err := m.visit(ctx, s, client, key(client+o.clients*rand.IntN(own)), payload); err != nil {
 					return err
 				}
+				visits.Add(1)
 				if now := time.Now(); began.After(begin) && !now.After(end) {
 					_ = all[client].RecordValue(max(1, now.Sub(began).Microseconds())) // a minute at most
 				}
@@ -123,7 +152,7 @@ func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome
 		})
 	}
 	err := group.Wait()
-	out := outcome{all[0], o.span.Seconds()}
+	out := outcome{all[0], o.span.Seconds(), used(o.nodesOf).minus(before), time.Since(start), visits.Load()}
 	for _, h := range all[1:] {
 		out.latency.Merge(h)
 	}

@@ -36,6 +36,7 @@ type options struct {
 	span     time.Duration
 	warm     time.Duration
 	profile  string
+	nodesOf  int // process
 }
 
 func main() {
@@ -53,7 +54,7 @@ func main() {
 
 func parse() (o options, err error) {
 	flag.Var(&o.dsns, "dsn", "DSN of an SQL node, of which the database gets the schema and the sessions; repeat it for each node")
-	flag.Var(&o.mixes, "mix", "measure only this mix (read, cycle, php); may be repeated")
+	flag.Var(&o.mixes, "mix", "measure only this mix (read, cycle, php, coarse, lease); may be repeated")
 	flag.IntVar(&o.sessions, "sessions", 10_000, "sessions in the store")
 	flag.IntVar(&o.payload, "payload", 2048, "bytes of a payload")
 	flag.IntVar(&o.clients, "clients", 256, "concurrent clients, beside the measurements with one")
@@ -61,6 +62,7 @@ func parse() (o options, err error) {
 	flag.DurationVar(&o.span, "span", 3*time.Second, "length of one measurement")
 	flag.DurationVar(&o.warm, "warm", time.Second/2, "load before each measurement")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of our side's concurrent measurements to this file")
+	flag.IntVar(&o.nodesOf, "nodes-of", os.Getpid(), "with --dsn: the process that started the nodes, so that their CPU time is told")
 	flag.Parse()
 	if o.rounds < 1 || o.span <= 0 || o.warm < 0 || o.clients < 1 || o.sessions < o.clients || o.payload < 1 || o.payload > 29_000 {
 		return o, errors.New("rounds, span, clients, sessions or payload are out of range")
@@ -148,7 +150,7 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 	}
 	for round := range o.rounds {
 		for _, r := range results {
-			turns := []turn{{reference, &r.reference}, {ours, &r.ours}}
+			turns := []turn{{reference, &r.reference, &r.referenceCPU}, {ours, &r.ours, &r.oursCPU}}
 			if round%2 == 1 {
 				turns[0], turns[1] = turns[1], turns[0]
 			}
@@ -158,6 +160,7 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 					return nil, fmt.Errorf("%s: %w", r.mix.name, err)
 				}
 				t.latency.Add(out.latency, out.seconds)
+				t.cpu.add(out)
 			}
 			fmt.Fprintf(os.Stderr, "round %d: %s, %d clients: %s and %s a second\n", round+1, r.mix.name, r.clients,
 				figures.Number(r.reference.Rate[round]), figures.Number(r.ours.Rate[round]))
@@ -169,6 +172,7 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 type turn struct {
 	side    side
 	latency *figures.Latency
+	cpu     *cpu
 }
 
 func (o options) wants(mix string) bool {

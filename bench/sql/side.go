@@ -18,7 +18,12 @@ import (
 type side interface {
 	read(ctx context.Context, client int, key sessionstore.Key) (version uint64, err error)
 	write(ctx context.Context, client int, key sessionstore.Key, ifVersion uint64, payload []byte) error
-	touch(ctx context.Context, client int, key sessionstore.Key) error
+	touch(ctx context.Context, client int, key sessionstore.Key, coarse time.Duration) error
+
+	lock(ctx context.Context, client int, key sessionstore.Key) (token uint64, err error)
+	// writeLocked writes under a lease, on the version that was read under it.
+	writeLocked(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error
+	unlock(ctx context.Context, client int, key sessionstore.Key, token uint64) error
 }
 
 // ours is the store, through its interface.
@@ -42,8 +47,22 @@ func (s *ours) write(ctx context.Context, _ int, key sessionstore.Key, ifVersion
 	return err
 }
 
-func (s *ours) touch(ctx context.Context, _ int, key sessionstore.Key) error {
-	return s.store.Touch(ctx, key, sessionstore.Touch{Idle: idle})
+func (s *ours) touch(ctx context.Context, _ int, key sessionstore.Key, coarse time.Duration) error {
+	return s.store.Touch(ctx, key, sessionstore.Touch{Idle: idle, Coarse: coarse})
+}
+
+func (s *ours) lock(ctx context.Context, _ int, key sessionstore.Key) (uint64, error) {
+	l, err := s.store.Lock(ctx, key, sessionstore.Lock{TTL: leaseFor})
+	return l.Token, err
+}
+
+func (s *ours) writeLocked(ctx context.Context, _ int, key sessionstore.Key, _, token uint64, payload []byte) error {
+	_, err := s.store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion, Token: token})
+	return err
+}
+
+func (s *ours) unlock(ctx context.Context, _ int, key sessionstore.Key, token uint64) error {
+	return s.store.Unlock(ctx, key, token)
 }
 
 // reference sends one interpolated statement an operation, guarded as the store's are. Each client keeps to one SQL node
@@ -100,11 +119,35 @@ func (r *reference) write(ctx context.Context, client int, key sessionstore.Key,
 		ifVersion+1, rand.Uint64(), expires, expires/60_000+1, payload, key[:], ifVersion, now.UnixMilli())
 }
 
-func (r *reference) touch(ctx context.Context, client int, key sessionstore.Key) error {
+func (r *reference) touch(ctx context.Context, client int, key sessionstore.Key, _ time.Duration) error {
 	now := time.Now()
 	expires := now.Add(idle).UnixMilli()
 	return r.update(ctx, client, "UPDATE session SET expires = ?, due = ? WHERE id = ? AND state = 1 AND expires > ?",
 		expires, expires/60_000+1, key[:], now.UnixMilli())
+}
+
+// lock takes a lease that has ended, and makes one where there is none.
+func (r *reference) lock(ctx context.Context, client int, key sessionstore.Key) (uint64, error) {
+	now, token := time.Now(), rand.Uint64()
+	ends := now.Add(leaseFor).UnixMilli()
+	result, err := r.node(client).ExecContext(ctx, "UPDATE lease SET token = ?, ends = ?, due = ? WHERE id = ? AND ends <= ?", token, ends, ends/60_000+61, key[:], now.UnixMilli())
+	if err != nil {
+		return 0, err
+	}
+	if n, err := result.RowsAffected(); n == 1 || err != nil {
+		return token, err
+	}
+	_, err = r.node(client).ExecContext(ctx, "INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES (?, ?, 0, 0, ?, ?)", key[:], token, ends, ends/60_000+61)
+	return token, err
+}
+
+// writeLocked relies on the version: whoever has the lease read it.
+func (r *reference) writeLocked(ctx context.Context, client int, key sessionstore.Key, ifVersion, _ uint64, payload []byte) error {
+	return r.write(ctx, client, key, ifVersion, payload)
+}
+
+func (r *reference) unlock(ctx context.Context, client int, key sessionstore.Key, token uint64) error {
+	return r.update(ctx, client, "UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
 }
 
 func (r *reference) update(ctx context.Context, client int, statement string, args ...any) error {
