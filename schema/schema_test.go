@@ -12,7 +12,7 @@ func TestPrint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, table := range []string{"schema_version", "session", "chunk", "lease"} {
+		for _, table := range []string{"schema_version", "session", "chunk", "subject", "lease"} {
 			if !strings.Contains(text, "CREATE TABLE IF NOT EXISTS "+table+" (") {
 				t.Errorf("%s: no table %s", engine, table)
 			}

@@ -21,8 +21,7 @@ CREATE TABLE IF NOT EXISTS session (
   enc      TINYINT UNSIGNED  NOT NULL,            -- session: encoding of the payload, 0 plain, 1 zstd
   payload  VARBINARY(29000)  NOT NULL,            -- session: the first 29,000 bytes
   PRIMARY KEY (id),
-  KEY due (due, id),
-  KEY subject (subject, id)
+  KEY due (due)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=binary;
 
 -- The rest of large payloads. A reader takes the chunks of exactly the version
@@ -33,6 +32,13 @@ CREATE TABLE IF NOT EXISTS chunk (
   seq  SMALLINT UNSIGNED NOT NULL,                -- 0, 1, … session.chunks-1
   data VARBINARY(29000)  NOT NULL,
   PRIMARY KEY (id, ver, seq)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=binary;
+
+-- The sessions of each subject: a row for each session that names one in its column subject, live or remains.
+CREATE TABLE IF NOT EXISTS subject (
+  subject BINARY(32) NOT NULL,
+  id      BINARY(32) NOT NULL,
+  PRIMARY KEY (subject, id)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=binary;
 
 -- The latest lease of each key. It outlives its end for a while, see due.

@@ -4,6 +4,8 @@
 -- SHA-256 hashes: whoever reads these tables can take over no session.
 --
 -- READ_BACKUP=1 lets every replica answer reads. A hash key without an ordered index beside it saves memory and work.
+-- Every UPDATE of a row makes a new entry in each ordered index of its table, whatever columns it names, and the wider the
+-- index the dearer: hence one narrow index on session, and subjects in a table of their own.
 -- One row of NDB holds at most 30,000 bytes, hence the size of payload and data; 750 bytes are left for columns to come.
 
 CREATE TABLE IF NOT EXISTS session (
@@ -22,8 +24,7 @@ CREATE TABLE IF NOT EXISTS session (
   enc      TINYINT UNSIGNED  NOT NULL,            -- session: encoding of the payload, 0 plain, 1 zstd
   payload  VARBINARY(29000)  NOT NULL,            -- session: the first 29,000 bytes
   PRIMARY KEY (id) USING HASH,
-  KEY due (due, id),                              -- id makes it an order to walk in; the index is no larger for it
-  KEY subject (subject, id)
+  KEY due (due)
 ) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
 
 -- The rest of large payloads, on the same data node as their session. A reader takes the chunks of exactly the version
@@ -36,6 +37,14 @@ CREATE TABLE IF NOT EXISTS chunk (
   PRIMARY KEY (id, ver, seq) USING HASH
 ) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1'
 PARTITION BY KEY (id);
+
+-- The sessions of each subject: a row for each session that names one in its column subject, live or remains.
+CREATE TABLE IF NOT EXISTS subject (
+  subject BINARY(32) NOT NULL,
+  id      BINARY(32) NOT NULL,
+  PRIMARY KEY (subject, id)
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1'
+PARTITION BY KEY (subject);
 
 -- The latest lease of each key. It outlives its end for a while, see due.
 CREATE TABLE IF NOT EXISTS lease (

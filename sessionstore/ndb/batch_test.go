@@ -132,6 +132,22 @@ func (p *party) write(name string, key sessionstore.Key, ifVersion, version uint
 	p.members = append(p.members, member{name, ndb.Change{Key: key, Write: w}, version, err, decided})
 }
 
+// writeOf is write, of a session whose subject it names.
+func (p *party) writeOf(subject sessionstore.Key, name string, key sessionstore.Key, ifVersion, version uint64, err error, decided bool) {
+	p.write(name, key, ifVersion, version, err, decided)
+	p.members[len(p.members)-1].change.Write.Subject = subject
+}
+
+// owned makes a session of a subject and returns its key.
+func (p *party) owned(subject sessionstore.Key) sessionstore.Key {
+	p.Helper()
+	key := sessionstore.NewKey("x", sessionstore.NewID())
+	if _, err := p.s.Write(p.Context(), key, sessionstore.Write{Idle: time.Hour, Subject: subject}); err != nil {
+		p.Fatal(err)
+	}
+	return key
+}
+
 func (p *party) touch(name string, key sessionstore.Key, create bool, err error, decided bool) {
 	t := &sessionstore.Touch{Idle: 2*time.Hour + time.Duration(len(p.members))*time.Minute, Create: create}
 	p.members = append(p.members, member{name, ndb.Change{Key: key, Touch: t}, 0, err, decided})
@@ -180,6 +196,8 @@ func (p *party) inspect(m member) {
 		p.Errorf("%s: read after it: %v", m.name, err)
 	case m.change.Write != nil && (string(session.Payload) != m.name || session.Version != m.version || away(left, m.change.Write.Idle)):
 		p.Errorf("%s: read after it: %.20q, version %d, expires in %v", m.name, session.Payload, session.Version, left)
+	case m.change.Write != nil && m.change.Write.Subject != (sessionstore.Key{}) && session.Subject != m.change.Write.Subject:
+		p.Errorf("%s: read after it: subject %v", m.name, session.Subject)
 	case m.change.Touch != nil && away(left, m.change.Touch.Idle):
 		p.Errorf("%s: read after it: expires in %v, want %v", m.name, left, m.change.Touch.Idle)
 	}
@@ -189,6 +207,7 @@ func away(a, b time.Duration) bool { return (a - b).Abs() > 30*time.Second }
 
 func TestBatchOfEverything(t *testing.T) {
 	const any = sessionstore.AnyVersion
+	alice, bob := sessionstore.NewSubject("x", "alice"), sessionstore.NewSubject("x", "bob")
 	missing := func() sessionstore.Key { return sessionstore.NewKey("x", sessionstore.NewID()) }
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -223,10 +242,18 @@ func TestBatchOfEverything(t *testing.T) {
 			p.touch("creating touch", missing(), true, nil, false)
 			p.touch("touch of a destroyed one", p.destroyed(), true, sessionstore.ErrDestroyed, true)
 			p.touch("touch of an alias", p.alias(), false, nil, false)
+			p.writeOf(alice, "write of alice's", p.owned(alice), 1, 2, nil, true)
+			p.writeOf(alice, "write of alice's again", p.owned(alice), 1, 2, nil, true)
+			p.write("write that does not say whose", p.owned(bob), 1, 2, nil, true)
+			p.writeOf(alice, "write of bob's that becomes alice's", p.owned(bob), 1, 2, nil, false)
+			p.writeOf(alice, "write of nobody's that becomes alice's", p.session(10, 1), 1, 2, nil, false)
+			p.writeOf(alice, "late write of bob's", p.owned(bob), 7, 0, sessionstore.ErrConflict, true)
+			p.destroy("destroy bob's", p.owned(bob), false)
 			p.destroy("destroy", p.session(10, 1), true)
 			p.destroy("destroy nothing", missing(), false)
 			p.destroy("destroy a large one", p.session(70_000, 1), false)
 			p.destroy("destroy a destroyed one", p.destroyed(), false)
+			p.writeOf(alice, "create alice's", missing(), 0, 1, nil, false)
 			p.write("create", missing(), 0, 1, nil, false) // the next one fails the statement
 			p.write("create what is there", p.session(10, 1), 0, 0, sessionstore.ErrConflict, false)
 			p.write("create what is destroyed", p.destroyed(), 0, 0, sessionstore.ErrDestroyed, false)

@@ -220,24 +220,33 @@ func (b *changes) judgeWrites(list []change, records map[sessionstore.Key]record
 		case err != nil && r.at(b.now) != alias:
 			b.decide(c, 0, err)
 		default:
-			b.leave(c, false, errAlone) // it leads elsewhere, has chunks, or takes the place of remains
+			b.leave(c, false, errAlone) // it leads elsewhere, has chunks, names a subject, or takes the place of remains
 		}
 	}
 }
 
 // createAll makes the writes that expect nothing. If one finds a row, the statement fails and each is made alone.
 func (b *changes) createAll(ctx context.Context, db statements, _ *attempt, list []change) ([]change, error) {
-	rows := make([]record, len(list))
-	for i, c := range list {
-		var err error
-		if rows[i], err = (record{}).write(*c.write, b.now, b.stampOf(c)); err != nil {
+	var creations []change
+	var rows []record
+	for _, c := range list {
+		r, err := (record{}).write(*c.write, b.now, b.stampOf(c))
+		if err != nil {
 			return nil, err
 		}
+		if len(r.Subject) > 0 {
+			b.leave(c, false, errAlone)
+			continue
+		}
+		creations, rows = append(creations, c), append(rows, r)
 	}
-	if err := db.insertAll(ctx, list, rows); err != nil {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	if err := db.insertAll(ctx, creations, rows); err != nil {
 		return nil, err
 	}
-	for i, c := range list {
+	for i, c := range creations {
 		b.decide(c, rows[i].Version, nil)
 	}
 	return nil, nil
@@ -327,10 +336,10 @@ func (s statements) advanceAll(ctx context.Context, list []change, stamp uint64,
 	text := prepared + "UPDATE session SET ver = ver + 1, stamp = " + stampOfRow + " ^ " + w.arg(stamp) +
 		", " + w.expiry(mixed, idle) +
 		", enc = " + w.each(mixed, encoding) +
-		w.subjects() +
 		", payload = " + w.cases("?", func(c change) any { return notNil(c.write.Payload) }, []byte{}) + " END" +
 		" WHERE " + w.ids() + " AND chunks = 0 AND state = 1 AND expires > " + w.arg(now) +
-		" AND " + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + " END"
+		" AND " + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + " END" +
+		w.ofSubjects()
 	return s.exec(ctx, text, w.args...)
 }
 
@@ -348,8 +357,8 @@ func (s statements) buryAll(ctx context.Context, list []change, now int64) (int6
 	until := func(c change) int64 { return now + c.tombstone.Milliseconds() }
 	w := word(list)
 	text := prepared + "UPDATE session SET state = 3, created = 0, expires = " + w.each(differ(list, until), until) +
-		", due = expires DIV 60000 + 1, deadline = 0, target = '', ns = '', subject = '', enc = 0, payload = ''" +
-		" WHERE " + w.ids() + " AND state = 1 AND chunks = 0"
+		", due = expires DIV 60000 + 1, deadline = 0, target = '', ns = '', enc = 0, payload = ''" +
+		" WHERE " + w.ids() + " AND " + isPlain
 	return s.exec(ctx, text, w.args...)
 }
 

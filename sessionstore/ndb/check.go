@@ -37,6 +37,7 @@ func (s statements) check(ctx context.Context) (faults []error, err error) {
 		}
 	}
 	expected := map[sessionstore.Key]holding{}
+	subjects := map[sessionstore.Key]sessionstore.Key{}
 	rows, err := s.q.QueryxContext(ctx, "SELECT id, "+recordColumns+", due, LENGTH(payload) AS size FROM session")
 	if err != nil {
 		return nil, err
@@ -55,6 +56,9 @@ func (s statements) check(ctx context.Context) (faults []error, err error) {
 		if fault := r.fault(r.Due, r.Size); fault != "" {
 			report(r.ID, "%s", fault)
 		}
+		if len(r.Subject) > 0 {
+			subjects[sessionstore.Key(r.ID)] = r.subject()
+		}
 		if r.Chunks > 0 {
 			expected[sessionstore.Key(r.ID)] = holding{r.Version, r.Chunks}
 		}
@@ -62,7 +66,34 @@ func (s statements) check(ctx context.Context) (faults []error, err error) {
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, err
 	}
-	return faults, s.checkChunks(ctx, expected, report)
+	if err := s.checkSubjects(ctx, subjects, report); err != nil {
+		return nil, err
+	}
+	err = s.checkChunks(ctx, expected, report)
+	return faults, err
+}
+
+// checkSubjects compares the rows of subject with what the sessions say about it.
+func (s statements) checkSubjects(ctx context.Context, expected map[sessionstore.Key]sessionstore.Key, report func([]byte, string, ...any)) error {
+	var rows []struct {
+		ID      []byte `db:"id"`
+		Subject []byte `db:"subject"`
+	}
+	if err := s.q.SelectContext(ctx, &rows, "SELECT id, subject FROM subject"); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		id := sessionstore.Key(r.ID)
+		if expected[id] != sessionstore.Key(r.Subject) {
+			report(r.ID, "is listed under a subject that it does not name")
+			continue
+		}
+		delete(expected, id)
+	}
+	for id := range expected {
+		report(id[:], "is not listed under its subject")
+	}
+	return nil
 }
 
 // fault returns what is wrong with a row, if anything.

@@ -3,7 +3,9 @@ package ndb
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -42,20 +44,25 @@ type remains struct {
 	ID      []byte `db:"id"`
 	Version uint64 `db:"ver"`
 	Chunks  int    `db:"chunks"`
+	Subject []byte `db:"subject"`
 }
 
 // collectSessions removes up to limit rows of session that are due, and tells how many it found and removed.
 func (s statements) collectSessions(ctx context.Context, now int64, limit int) (found, removed int, err error) {
 	var rows []remains
-	if err := s.q.SelectContext(ctx, &rows, "SELECT id, ver, chunks FROM session WHERE due <= ? LIMIT ?", now, limit); err != nil {
+	if err := s.q.SelectContext(ctx, &rows, "SELECT id, ver, chunks, subject FROM session WHERE due <= ? LIMIT ?", now, limit); err != nil {
 		return 0, 0, err
 	}
 	// In the order of keys, so that two collectors do not wait for each other in a circle.
 	slices.SortFunc(rows, func(a, b remains) int { return bytes.Compare(a.ID, b.ID) })
-	var plain []any
+	var plain, owned []any
 	for _, r := range rows {
 		if r.Chunks == 0 {
-			plain = append(plain, r.ID)
+			if len(r.Subject) > 0 {
+				owned = append(owned, r.ID)
+			} else {
+				plain = append(plain, r.ID)
+			}
 			continue
 		}
 		n, err := s.collectLarge(ctx, r, now)
@@ -64,23 +71,63 @@ func (s statements) collectSessions(ctx context.Context, now int64, limit int) (
 		}
 		removed += n
 	}
-	n, err := s.deleteDue(ctx, "DELETE FROM session WHERE due <= ? AND chunks = 0 AND id IN ", now, plain)
+	n, err := s.collectOwned(ctx, owned, now)
+	if removed += n; err != nil {
+		return len(rows), removed, err
+	}
+	n, err = s.deleteDue(ctx, "DELETE FROM session WHERE due <= ? AND chunks = 0 AND subject = '' AND id IN ", now, plain)
 	return len(rows), removed + n, err
 }
 
 // collectLarge removes a row with its chunks, if it is still as it was found.
 func (s statements) collectLarge(ctx context.Context, r remains, now int64) (removed int, err error) {
+	return s.collecting(ctx, func(tx statements) (int, error) {
+		n, err := tx.exec(ctx, "DELETE FROM session WHERE id = ? AND ver = ? AND chunks = ? AND subject = ? AND due <= ?", r.ID, r.Version, r.Chunks, r.Subject, now)
+		if err != nil || n == 0 {
+			return 0, err
+		}
+		key, before := sessionstore.Key(r.ID), record{Version: r.Version, Chunks: r.Chunks, Subject: r.Subject}
+		return 1, errors.Join(tx.moveSubject(ctx, key, before, record{}), tx.deleteChunks(ctx, key, before))
+	})
+}
+
+// collectOwned removes rows without chunks together with the rows that their subjects have.
+func (s statements) collectOwned(ctx context.Context, ids []any, now int64) (removed int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	return s.collecting(ctx, func(tx statements) (int, error) {
+		var rows []remains
+		err := tx.q.SelectContext(ctx, &rows, "SELECT id, ver, chunks, subject FROM session WHERE due <= ? AND chunks = 0 AND id IN ("+list("?", len(ids))+") FOR UPDATE",
+			append([]any{now}, ids...)...)
+		if err != nil || len(rows) == 0 {
+			return 0, err
+		}
+		locked := make([]any, len(rows))
+		var entries []any
+		for i, r := range rows {
+			locked[i] = r.ID
+			if len(r.Subject) > 0 {
+				entries = append(entries, r.Subject, r.ID)
+			}
+		}
+		if len(entries) > 0 {
+			each := strings.Repeat(" OR (subject = ? AND id = ?)", len(entries)/2)
+			if _, err := tx.exec(ctx, "DELETE FROM subject WHERE "+each[len(" OR "):], entries...); err != nil {
+				return 0, err
+			}
+		}
+		return tx.deleteDue(ctx, "DELETE FROM session WHERE due <= ? AND id IN ", now, locked)
+	})
+}
+
+// collecting does a part of a collection in a transaction.
+func (s statements) collecting(ctx context.Context, do func(statements) (int, error)) (int, error) {
 	conn, ok := s.q.(*sqlx.Conn)
 	if !ok {
 		return 0, errBug
 	}
-	return inTransaction(ctx, conn, func(tx statements) (int, error) {
-		n, err := tx.exec(ctx, "DELETE FROM session WHERE id = ? AND ver = ? AND chunks = ? AND due <= ?", r.ID, r.Version, r.Chunks, now)
-		if err != nil || n == 0 {
-			return 0, err
-		}
-		return 1, tx.deleteChunks(ctx, sessionstore.Key(r.ID), record{Version: r.Version, Chunks: r.Chunks})
-	})
+	return inTransaction(ctx, conn, do)
 }
 
 // collectLeases removes up to limit leases that are due, and tells how many it found and removed.

@@ -83,14 +83,16 @@ func TestCheckFindsFaults(t *testing.T) {
 		{"UPDATE session SET due = 5", "before it is gone"},
 		{"UPDATE session SET due = due + 2", "not due"},
 		{"UPDATE session SET state = 3", "payload without a session"},
-		{"UPDATE session SET state = 2, payload = '', chunks = 0", "alias of nothing"},
+		{"UPDATE session SET state = 2, subject = '', payload = '', chunks = 0", "alias of nothing"},
 		{"UPDATE session SET payload = 'short'", "behind 5 bytes"},
 		{"DELETE FROM chunk WHERE seq = 1", "has 2 chunks up to number 2, want 3"},
 		{"DELETE FROM chunk", "are missing"},
 		{"DELETE FROM session", "without their session"},
+		{"DELETE FROM subject", "not listed under its subject"},
+		{"UPDATE session SET subject = ''", "listed under a subject that it does not name"},
 	} {
 		emptied(t, dsns[0])
-		if _, err := s.Write(t.Context(), sessionstore.NewKey("x", sessionstore.NewID()), sessionstore.Write{Payload: make([]byte, 100_000), Idle: time.Hour}); err != nil {
+		if _, err := s.Write(t.Context(), sessionstore.NewKey("x", sessionstore.NewID()), sessionstore.Write{Payload: make([]byte, 100_000), Idle: time.Hour, Subject: sessionstore.NewSubject("x", "alice")}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Check(t.Context()); err != nil {

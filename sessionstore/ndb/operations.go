@@ -118,6 +118,9 @@ func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessi
 	}
 	switch {
 	case w.IfVersion == 0, w.IfVersion == sessionstore.AnyVersion && !r.found:
+		if w.Subject != (sessionstore.Key{}) {
+			return 0, false, nil // that is two rows
+		}
 		r = record{}
 		if r, err = r.write(w, now, a.stamp); err != nil {
 			return 0, false, err

@@ -1,6 +1,7 @@
 package ndb
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -85,16 +86,18 @@ func expiryArgs(expires int64) []any { return []any{expires, expires} }
 // isLive is true of a row that is a session at an instant, its argument.
 const isLive = "state = 1 AND expires > ?"
 
-// advance is the fast path of a conditional write: it rewrites a session that is at the version and not expired, if its
-// old payload has no chunks, and reports whether there was such a session. The new payload must be inline.
+// advance is the fast path of a conditional write: it rewrites a session that is at the version, not expired, and of the subject
+// that the write names if any, if its old payload has no chunks, and reports whether there was such a session. The new
+// payload must be inline.
 func (s statements) advance(ctx context.Context, key sessionstore.Key, version, stamp uint64, now int64, w sessionstore.Write) (bool, error) {
 	args := append([]any{version + 1, stamp, w.Encoding}, expiryArgs(now+w.Idle.Milliseconds())...)
-	subject := ""
-	if w.Subject != (sessionstore.Key{}) { // not otherwise: naming the column would cost a change of its index
-		subject, args = ", subject = ?", append(args, w.Subject[:])
+	args = append(args, inline(w.Payload), key[:], version, now)
+	ofSubject := ""
+	if w.Subject != (sessionstore.Key{}) {
+		ofSubject, args = " AND subject = ?", append(args, w.Subject[:])
 	}
-	n, err := s.exec(ctx, prepared+"UPDATE session SET ver = ?, stamp = ?, enc = ?, "+expirySet+subject+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive,
-		append(args, inline(w.Payload), key[:], version, now)...)
+	n, err := s.exec(ctx, prepared+"UPDATE session SET ver = ?, stamp = ?, enc = ?, "+expirySet+", payload = ? WHERE id = ? AND ver = ? AND chunks = 0 AND "+isLive+ofSubject,
+		args...)
 	return n > 0, err
 }
 
@@ -104,13 +107,16 @@ func (s statements) prolong(ctx context.Context, key sessionstore.Key, now, expi
 	return n > 0, err
 }
 
-// buryLive is the fast path of a destruction: it makes a session without chunks, expired or not, a tombstone, and
-// reports whether there was one.
+// buryLive is the fast path of a destruction: it makes a session without chunks and subject, expired or not, a tombstone,
+// and reports whether there was one.
 func (s statements) buryLive(ctx context.Context, key sessionstore.Key, until int64) (bool, error) {
-	n, err := s.exec(ctx, prepared+"UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', ns = '', subject = '', enc = 0, payload = '' WHERE id = ? AND state = 1 AND chunks = 0",
+	n, err := s.exec(ctx, prepared+"UPDATE session SET state = 3, created = 0, expires = ?, deadline = 0, due = ?, target = '', ns = '', enc = 0, payload = '' WHERE id = ? AND "+isPlain,
 		until, due(until), key[:])
 	return n > 0, err
 }
+
+// isPlain is true of a session that has rows in no other table.
+const isPlain = "state = 1 AND chunks = 0 AND subject = ''"
 
 // columns are those of session, in the order of values after the key.
 const (
@@ -149,7 +155,28 @@ func (s statements) replace(ctx context.Context, key sessionstore.Key, before, a
 	if err := put(ctx, key, after, payload); err != nil {
 		return err
 	}
+	if err := s.moveSubject(ctx, key, before, after); err != nil {
+		return err
+	}
 	return s.insertChunks(ctx, key, after, payload)
+}
+
+// moveSubject makes the rows of subject what two records of a key differ in.
+func (s statements) moveSubject(ctx context.Context, key sessionstore.Key, before, after record) error {
+	if bytes.Equal(before.Subject, after.Subject) {
+		return nil
+	}
+	if len(before.Subject) > 0 {
+		if _, err := s.exec(ctx, "DELETE FROM subject WHERE subject = ? AND id = ?", before.Subject, key[:]); err != nil {
+			return err
+		}
+	}
+	if len(after.Subject) > 0 {
+		if _, err := s.exec(ctx, "INSERT INTO subject (subject, id) VALUES (?, ?)", after.Subject, key[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func inline(payload []byte) []byte { return notNil(payload[:min(len(payload), inlineSize)]) }

@@ -89,7 +89,7 @@ func emptied(t testing.TB, dsn string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"session", "chunk", "lease"} {
+	for _, table := range []string{"session", "chunk", "subject", "lease"} {
 		if _, err := db.Exec("DELETE FROM " + table); err != nil {
 			t.Fatal(err)
 		}

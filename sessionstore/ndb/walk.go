@@ -2,6 +2,7 @@ package ndb
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,26 +67,35 @@ type walked struct {
 	Due int64  `db:"due"`
 }
 
-// byEnd returns the next rows that are due after the minute now.
+// byEnd returns the next rows that are due after the minute now. It goes from minute to minute: an index that also held the
+// id, so that all could be read in order, would make every change of a session dearer.
 func (s statements) byEnd(ctx context.Context, after place, now int64, limit int) (rows []walked, err error) {
-	const from = "SELECT id, due, " + recordColumns + " FROM session FORCE INDEX (due) WHERE "
-	const rest = " ORDER BY due, id LIMIT ?"
-	if after.due > 0 {
-		if err := s.q.SelectContext(ctx, &rows, from+"due = ? AND id > ?"+rest, after.due, after.id, limit); err != nil {
+	for minute, id := after.due, after.id; ; id = nil {
+		if minute > 0 {
+			var some []walked
+			err := s.q.SelectContext(ctx, &some, "SELECT id, due, "+recordColumns+" FROM session FORCE INDEX (due) WHERE due = ? AND id > ? ORDER BY id LIMIT ?",
+				minute, notNil(id), limit-len(rows))
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, some...)
+		}
+		if len(rows) >= limit {
+			return rows, nil
+		}
+		err := s.q.GetContext(ctx, &minute, "SELECT due FROM session FORCE INDEX (due) WHERE due > ? ORDER BY due LIMIT 1", max(minute, now))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return rows, nil
+		case err != nil:
 			return nil, err
 		}
 	}
-	if limit -= len(rows); limit == 0 {
-		return rows, nil
-	}
-	var more []walked
-	err = s.q.SelectContext(ctx, &more, from+"due > ?"+rest, max(after.due, now), limit)
-	return append(rows, more...), err
 }
 
 // ofSubject returns the next rows of a subject.
 func (s statements) ofSubject(ctx context.Context, subject sessionstore.Key, after place, limit int) (rows []walked, err error) {
-	err = s.q.SelectContext(ctx, &rows, "SELECT id, 0 AS due, "+recordColumns+" FROM session FORCE INDEX (subject) WHERE subject = ? AND id > ? ORDER BY subject, id LIMIT ?",
+	err = s.q.SelectContext(ctx, &rows, "SELECT id, 0 AS due, state, ver, stamp, created, expires, deadline, chunks, target, ns, session.subject, enc FROM subject JOIN session USING (id) WHERE subject.subject = ? AND id > ? ORDER BY id LIMIT ?",
 		subject[:], notNil(after.id), limit)
 	return rows, err
 }

@@ -81,16 +81,15 @@ func (w *wording) expiry(mixed bool, expires func(change) int64) string {
 	return "expires = IF(deadline = 0 OR deadline > " + w.each(mixed, expires) + ", " + w.each(mixed, expires) + ", deadline), due = expires DIV 60000 + 1"
 }
 
-// subjects sets the subjects that writes name. Where none does it leaves the column out: to name it would cost a change of
-// its index.
-func (w *wording) subjects() string {
+// ofSubjects is the condition that sessions are of the subjects that writes name, if any do.
+func (w *wording) ofSubjects() string {
 	named := slices.DeleteFunc(slices.Clone(w.list), func(c change) bool { return c.write.Subject == sessionstore.Key{} })
 	if len(named) == 0 {
 		return ""
 	}
 	some := word(named)
 	some.rows = w.rows
-	text := ", subject = " + some.cases("?", func(c change) any { return c.write.Subject[:] }, []byte{}) + " ELSE subject END"
+	text := " AND " + some.cases("subject = ?", func(c change) any { return c.write.Subject[:] }, []byte{}) + " ELSE TRUE END"
 	w.args = append(w.args, some.args...)
 	return text
 }
