@@ -3,6 +3,7 @@ package ndb
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -32,38 +33,46 @@ func (s *Store) Lock(ctx context.Context, key sessionstore.Key, o sessionstore.L
 	}
 	return run(ctx, s, "lock", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Lease, error) {
 		now := s.now()
-		l := lease{Token: uint64(now.UnixMicro()), Stamp: a.stamp, Owner: o.Owner, Ends: now.UnixMilli() + o.TTL.Milliseconds()}
+		l := lease{Token: tokenAt(now, key), Stamp: a.stamp, Owner: o.Owner, Ends: now.UnixMilli() + o.TTL.Milliseconds()}
 		l.Due = dueOfLease(l.Ends)
 		return statements{conn}.lock(ctx, key, l, now.UnixMilli())
 	})
 }
 
+// tokenAt is the token of a lease that is taken at an instant, if that is greater than the last one of its key. The key
+// shifts it a little, so that two keys of one session, locked at once, have different tokens.
+func tokenAt(now time.Time, key sessionstore.Key) uint64 {
+	return uint64(now.UnixMicro()) + uint64(binary.BigEndian.Uint16(key[:]))
+}
+
+// relocks is how often a lock looks again because the lease changed between two statements.
+const relocks = 20
+
 // lock takes the lease, or finds out who has it. l.Token is what the token should be, if it is not taken.
 func (s statements) lock(ctx context.Context, key sessionstore.Key, l lease, now int64) (sessionstore.Lease, error) {
-	ok, err := s.takeLease(ctx, key, l, now)
-	if err != nil || ok {
-		return l.granted(), err
-	}
-	held, err := s.lease(ctx, key, "")
-	switch {
-	case err != nil:
-		return sessionstore.Lease{}, err
-	case !held.found:
-		if err := s.insertLease(ctx, key, l); err != nil {
-			return sessionstore.Lease{}, raced(err)
+	for range relocks {
+		ok, err := s.takeLease(ctx, key, l, now)
+		if err != nil || ok {
+			return l.granted(), err
 		}
-		return l.granted(), nil
-	case held.Stamp == l.Stamp:
-		return held.granted(), nil // an earlier try took it
-	case held.Ends > now:
-		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.Ends)}
+		held, err := s.lease(ctx, key, "")
+		switch {
+		case err != nil:
+			return sessionstore.Lease{}, err
+		case !held.found:
+			if err := s.insertLease(ctx, key, l); !isDuplicate(err) {
+				return l.granted(), err
+			}
+		case held.Stamp == l.Stamp:
+			return held.granted(), nil // an earlier try took it
+		case held.Ends > now:
+			return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.Ends)}
+		default:
+			// The clock that gave the last token was ahead of ours, or the lease was released between the two statements.
+			l.Token = max(l.Token, held.Token+1)
+		}
 	}
-	// The clock that gave the last token was ahead of ours, or the lease was released between the two statements.
-	l.Token = max(l.Token, held.Token+1)
-	if ok, err = s.takeLease(ctx, key, l, now); err == nil && !ok {
-		err = errRace
-	}
-	return l.granted(), err
+	return sessionstore.Lease{}, errRace
 }
 
 func (l lease) granted() sessionstore.Lease {

@@ -28,8 +28,27 @@ type node struct {
 	side *sql.DB      // one connection beside the pool, so that a probe never queues behind operations
 	busy atomic.Int64 // operations in progress
 	down atomic.Bool  // gets no work while another node can take it
+	room atomic.Int64 // operations in progress beyond which others are preferred
+	most int64        // of room
 	poke chan struct{}
 }
+
+// back puts a node into service again. It gets one operation at first, and one more with each that succeeds, so that what
+// waited for it does not come down on it at once: it has connections to open, and its caches are cold.
+func (x *node) back() (was bool) {
+	x.room.Store(1)
+	return x.down.Swap(false)
+}
+
+// succeeded notes that an operation succeeded.
+func (x *node) succeeded() {
+	if room := x.room.Load(); room < x.most {
+		x.room.CompareAndSwap(room, room+1) // whoever was faster has counted for us
+	}
+}
+
+// full tells whether the node should be spared.
+func (x *node) full() bool { return x.busy.Load() >= x.room.Load() }
 
 // nodes are the SQL nodes of one cluster.
 type nodes struct {
@@ -42,7 +61,7 @@ type nodes struct {
 	probers sync.WaitGroup
 }
 
-// pick returns the healthy node with the least to do that is not among those tried. If no such node is healthy it
+// pick returns the healthy node with the least to do, and with room for more, that is not among those tried. If no such node is healthy it
 // returns one that is not, and nil once all were tried.
 func (n *nodes) pick(tried map[*node]bool) *node {
 	start := int(n.turn.Add(1))
@@ -62,6 +81,9 @@ func (n *nodes) pick(tried map[*node]bool) *node {
 func better(a, b *node) bool {
 	if down := a.down.Load(); down != b.down.Load() {
 		return !down
+	}
+	if full := a.full(); full != b.full() {
+		return !full
 	}
 	return a.busy.Load() < b.busy.Load()
 }
@@ -142,7 +164,7 @@ func (n *nodes) watch(ctx context.Context, x *node) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err == nil && x.down.Swap(false):
+		case err == nil && x.down.Load() && x.back():
 			n.log.Info("SQL node is in service again", "node", x.name)
 		case err != nil && !x.down.Swap(true):
 			n.log.Warn("SQL node failed", "node", x.name, "error", err)
@@ -196,7 +218,8 @@ func newNode(dsn string, connections int) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &node{name: cfg.Addr + "/" + cfg.DBName, poke: make(chan struct{}, 1)}
+	x := &node{name: cfg.Addr + "/" + cfg.DBName, most: int64(connections), poke: make(chan struct{}, 1)}
+	x.room.Store(x.most)
 	var pools [3]*sql.DB
 	for i, settings := range [][]string{connectionSettings, batchSettings, connectionSettings} {
 		if pools[i], err = openConfig(cfg, settings); err != nil {

@@ -136,6 +136,7 @@ func once[T any](ctx context.Context, x *node, pool *sqlx.DB, a *attempt, do wor
 	defer conn.Close()
 	value, err = do(context.WithoutCancel(ctx), conn, a)
 	if err == nil || isContract(err) {
+		x.succeeded()
 		return value, broken, err
 	}
 	return value, classify(err), fmt.Errorf("%s: %w", x.name, err)
