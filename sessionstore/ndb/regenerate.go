@@ -13,7 +13,7 @@ var errSelf = fmt.Errorf("%w: a session cannot be regenerated into itself", sess
 
 // regenerate moves a session in a transaction.
 func (s statements) regenerate(ctx context.Context, old, new sessionstore.Key, g sessionstore.Regenerate, now int64, a *attempt) (sessionstore.Session, error) {
-	if a.uncertain {
+	if a.again { // even if no error left its effect open: to look costs little, and nobody else knows new
 		if session, err := s.regenerated(ctx, old, new, now); err != nil || session.Key == new {
 			return session, err
 		}

@@ -22,6 +22,8 @@ const (
 type attempt struct {
 	// stamp marks what the operation writes. It is the same in every try, so that a repeated write recognises itself.
 	stamp uint64
+	// again is set once a try failed.
+	again bool
 	// uncertain is set once a try failed without telling whether it took effect.
 	uncertain bool
 }
@@ -95,7 +97,7 @@ func tries[T any](ctx context.Context, s *Store, op string, a *attempt, do work[
 		if errors.Is(err, errBusy) {
 			return value, unavailable(op, time.Second, err)
 		}
-		a.uncertain = a.uncertain || c.uncertain()
+		a.again, a.uncertain = true, a.uncertain || c.uncertain()
 		if c.suspect() {
 			s.nodes.suspect(x, err)
 			tried[x] = true
