@@ -17,6 +17,7 @@ install: ## install what the tests need and is missing (Debian, as root; otherwi
 test: install ## run every test, with the race detector
 	go test -race -timeout 20m ./...
 	cd bench/engines && go vet ./... && go build -o /dev/null .
+	cd bench/clients/golang && go vet ./... && go test -timeout 10m ./...
 
 lint: ## check format, vet, static analysis, module files and PHP style
 	@./.ci/lint

@@ -3,9 +3,12 @@ package clients
 import (
 	"net"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/need"
 )
 
@@ -44,6 +47,37 @@ func TestRedisCLI(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	want(strings.Join(strings.Fields(string(out)), " "), "2 a 1 b 2 1 60")
+}
+
+// Over TLS with certificates of both sides, which are replaced while sessiond runs.
+func TestRedisCLIOverTLS(t *testing.T) {
+	program := need.Program(t, "redis-cli", "redis-tools")
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	ca := newAuthority(t, at("ca"))
+	ca.issue(at("server"))
+	ca.issue(at("client"))
+	port, err := child.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, "--redis-tls", "127.0.0.1:"+strconv.Itoa(port), "--tls-cert", at("server.crt"), "--tls-key", at("server.key"), "--tls-client-ca", at("ca.crt"))
+	ping := func(more ...string) string {
+		args := append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(port), "--tls", "--cacert", at("ca.crt")}, more...)
+		out, _ := exec.Command(program, append(args, "ping")...).CombinedOutput() // what it says tells whether it worked
+		return strings.TrimSpace(string(out))
+	}
+	ours := []string{"--cert", at("client.crt"), "--key", at("client.key")}
+	if got := ping(ours...); got != "PONG" {
+		t.Errorf("with a certificate: %s", got)
+	}
+	if got := ping(); got == "PONG" {
+		t.Error("a client without a certificate is served")
+	}
+	ca.issue(at("server"))
+	if got := ping(ours...); got != "PONG" {
+		t.Errorf("with another certificate of the server: %s", got)
+	}
 }
 
 func TestRedisBenchmark(t *testing.T) {

@@ -37,6 +37,7 @@ type conn struct {
 	in     []byte // what has arrived and was not worked on; begins in small
 	early  []byte // what arrived while a command was waiting
 	since  time.Time
+	parked bool // the client has been silent for a while
 	out    []byte
 	leave  bool // after what was answered
 
@@ -86,9 +87,12 @@ func (c *conn) arm(t time.Time) {
 	}
 }
 
-// serve answers the client until it goes, is told to, or makes a mistake that leaves no way on.
-func (c *conn) serve() {
-	defer c.net.Close()
+// parkAfter is how long a client is silent before its connection is parked.
+const parkAfter = time.Second
+
+// serve answers the client until it goes, is told to, or makes a mistake that leaves no way on. It returns true when the
+// connection is to be parked: nothing of it is at work then, and serve is to be called again.
+func (c *conn) serve() (park bool) {
 	for !c.leave {
 		batch, used, err := c.gather()
 		if len(batch) > 0 {
@@ -102,12 +106,20 @@ func (c *conn) serve() {
 			c.out, c.leave = r.b, true
 		}
 		if !c.flush() || c.leave {
-			return
+			return false
 		}
-		if len(batch) == 0 && used == 0 && !c.fill() {
-			return
+		if len(batch) > 0 || used > 0 {
+			continue
+		}
+		switch went, silent := c.fill(); {
+		case silent && !c.parked:
+			c.parked = true
+			return true
+		case !went:
+			return false
 		}
 	}
+	return false
 }
 
 // gather takes the commands that have arrived as a whole, and tells how many bytes they are.
@@ -174,9 +186,9 @@ func (c *conn) grow() {
 	}
 }
 
-// fill reads more input. It returns false when the connection is over. A client may be silent for long between two
-// commands, but must finish one that it has begun.
-func (c *conn) fill() bool {
+// fill reads more input. went is false when the connection is over, unless silent says that its client has only said
+// nothing for a while. A client may be silent for long between two commands, but must finish one that it has begun.
+func (c *conn) fill() (went, silent bool) {
 	if len(c.early) > 0 {
 		for len(c.early) > 0 {
 			c.grow()
@@ -184,10 +196,13 @@ func (c *conn) fill() bool {
 			c.in, c.early = c.in[:len(c.in)+n], c.early[n:]
 		}
 		c.early = nil
-		return true
+		return true, false
 	}
 	now := time.Now()
 	switch {
+	case len(c.in) == 0 && !c.parked && c.opts.IdleTimeout > parkAfter:
+		silent = true
+		c.arm(now.Add(parkAfter))
 	case len(c.in) == 0:
 		c.arm(now.Add(c.opts.IdleTimeout))
 	case c.since.IsZero():
@@ -197,7 +212,16 @@ func (c *conn) fill() bool {
 	c.grow()
 	n, err := c.net.Read(c.in[len(c.in):cap(c.in)])
 	c.in = c.in[:len(c.in)+n]
-	return n > 0 || err == nil
+	if n > 0 || err == nil {
+		c.parked = false
+		return true, false
+	}
+	return false, silent && timedOut(err) && !c.closing.Load()
+}
+
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // flush sends the answers. It returns false when the client does not take them.
@@ -222,8 +246,7 @@ func (c *conn) watch(cancel context.CancelFunc) (end func()) {
 		var b [smallBuffer]byte
 		n, err := c.net.Read(b[:])
 		c.early = append(c.early, b[:n]...)
-		var network net.Error
-		if err != nil && !(errors.As(err, &network) && network.Timeout()) {
+		if err != nil && !timedOut(err) {
 			cancel()
 		}
 	}()

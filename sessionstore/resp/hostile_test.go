@@ -76,6 +76,19 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// A browser that is made to send an HTTP request here gets nothing done.
+func TestHTTPRequest(t *testing.T) {
+	f := start(t, memory.New(nil), resp.Options{}, nil)
+	for _, first := range []string{"POST / HTTP/1.1\r\n", "GET k\r\nHost: x\r\n"} {
+		c := f.dial()
+		io.WriteString(c, first+"\r\nSET k v\r\n")
+		if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%q is served on", first)
+		}
+	}
+	f.dial().want("GET k", "nil")
+}
+
 // Without secrets AUTH chooses the namespace.
 func TestOpenNamespaces(t *testing.T) {
 	c := start(t, memory.New(nil), resp.Options{}, nil).dial()
@@ -213,6 +226,17 @@ func TestTooManyClients(t *testing.T) {
 			t.Fatal("the place of the client that went stays taken")
 		}
 	}
+}
+
+// A connection that is parked goes on where it was, and is closed by a shutdown like any other.
+func TestSilence(t *testing.T) {
+	f := start(t, memory.New(nil), resp.Options{}, nil)
+	c := f.dial()
+	c.want("SELECT 3", "OK")
+	c.want("SET k v", "OK")
+	time.Sleep(1500 * time.Millisecond) // longer than it takes to be parked; if not, nothing is asserted wrongly
+	c.want("GET k", `"v"`)
+	time.Sleep(1500 * time.Millisecond)
 }
 
 // A pipeline's answers come in order, whatever runs at the same time.

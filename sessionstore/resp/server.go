@@ -154,11 +154,19 @@ func (s *Server) accept(nc net.Conn) {
 		s.refuse(nc, closing)
 		return
 	}
-	go func() {
-		defer s.serving.Done()
-		defer s.forget(c)
-		c.serve()
-	}()
+	go s.attend(c)
+}
+
+// attend serves a connection until it is over. A client that has been silent for a while goes on with a new goroutine,
+// whose stack has not grown with commands: most clients are silent most of the time, and there may be many.
+func (s *Server) attend(c *conn) {
+	if c.serve() {
+		go s.attend(c)
+		return
+	}
+	c.net.Close()
+	s.forget(c)
+	s.serving.Done()
 }
 
 // refuse tells a client why it is not served. Over TLS that would take a handshake, so there it is only closed.

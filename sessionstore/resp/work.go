@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -102,8 +103,18 @@ func (c *call) run() {
 	c.metrics.done(class, outcome, time.Since(began))
 }
 
+// ofHTTP tells whether a command is a line of an HTTP request: a browser that somebody sent here, to have it say in its
+// body what they cannot say themselves.
+func ofHTTP(name []byte) bool {
+	return bytes.EqualFold(name, []byte("POST")) || bytes.EqualFold(name, []byte("Host:"))
+}
+
 // check refuses what is no command, has not its number of arguments, or comes before AUTH.
 func (c *call) check() error {
+	if c.cmd == nil && ofHTTP(c.args[0]) {
+		c.leave = true
+		return answer("ERR this is not HTTP")
+	}
 	switch {
 	case c.cmd == nil && !c.known:
 		return errNoAuth
