@@ -37,7 +37,7 @@ ini_set('display_errors', '0');
 header('Content-Type: application/json');
 
 $server = getenv('SERVER_LABEL');
-$handler = Lvsession\SessionHandler::register();
+$handler = ini_get('session.save_handler') === 'redis' ? null : Lvsession\SessionHandler::register();
 session_start();
 if (isset($_GET['login'])) {
     session_regenerate_id(true);
@@ -57,5 +57,9 @@ $body = [
     'flashes' => $flashes,
     'visitor' => $_SESSION['visitor']->describe(),
 ];
-$handler->commit();
+if ($handler === null) {
+    session_write_close();
+} else {
+    $handler->commit();
+}
 echo json_encode($body), "\n";
