@@ -18,6 +18,8 @@ const usage = `sessiond serves sessions.
                                             print the SQL schema
   sessiond schema apply --dsn DSN [--engine ndb|innodb]
                                             bring a database to the schema that this program needs
+  sessiond admin count|list|destroy|export|import [options]
+                                            look after a store, see sessiond admin --help
 
 Every option can also be given in the environment (--lock-wait as SESSIOND_LOCK_WAIT) and in the file that --config
 names (lock-wait = 30s). The command line goes before the environment, and that before the file.
@@ -55,6 +57,9 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "schema" {
 		return runSchema(ctx, args[1:], os.Stdout)
+	}
+	if len(args) > 0 && args[0] == "admin" {
+		return runAdmin(ctx, args[1:], os.Stdout)
 	}
 	if len(args) > 0 && args[0] == "serve" {
 		args = args[1:]
