@@ -26,6 +26,8 @@ type options struct {
 	requests int
 	rounds   int
 	php      string
+	root     string
+	ndb      bool
 }
 
 // holds are how long a request has the session.
@@ -48,6 +50,8 @@ func parse() (o options, err error) {
 	flag.IntVar(&o.requests, "requests", 50, "concurrent requests")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds; figures are medians over them")
 	flag.StringVar(&o.php, "phpclient", "phpclient", "the folder of the PHP client")
+	flag.StringVar(&o.root, "page", "bench/locks/page", "the folder of the page")
+	flag.BoolVar(&o.ndb, "ndb", true, "measure two sessiond on NDB Cluster too")
 	flag.Parse()
 	if o.rounds < 1 || o.requests < 1 || o.requests > 100 {
 		return o, errors.New("rounds or requests are out of range")

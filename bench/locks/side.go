@@ -64,7 +64,7 @@ func (o options) startRig(ctx context.Context, dir string) (*rig, error) {
 	}
 	r.stops = append(r.stops, server.Stop)
 	php, err := phpfpm.StartDir(filepath.Join(dir, "php"), phpfpm.Options{
-		Root: "bench/locks/page", Index: "hold.php", Children: o.requests, Env: map[string]string{"PHPCLIENT": o.php},
+		Root: o.root, Index: "hold.php", Children: o.requests, Env: map[string]string{"PHPCLIENT": o.php},
 	})
 	if err != nil {
 		return r, err
@@ -98,6 +98,9 @@ func (o options) startRig(ctx context.Context, dir string) (*rig, error) {
 	}
 	if err := add("embedded", 1, "--data", filepath.Join(dir, "data")); err != nil {
 		return r, err
+	}
+	if !o.ndb {
+		return r, nil
 	}
 	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(dir, "ndb"), ndbcluster.Options{})
 	if errors.Is(err, ndbcluster.ErrNoKit) {

@@ -68,6 +68,12 @@ func find() (p programs, err error) {
 	return p, nil
 }
 
+// Installed reports what is missing on this machine, and how to get it.
+func Installed() error {
+	_, err := find()
+	return err
+}
+
 func lookUp(names []string) string {
 	for _, name := range names {
 		for _, dir := range []string{"", "/usr/sbin/"} {
