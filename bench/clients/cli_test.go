@@ -41,12 +41,12 @@ func TestRedisCLI(t *testing.T) {
 	want(cli("-s", d.socket, "-a", "hush", "--no-auth-warning", "-n", "2", "dbsize"), "0")
 	want(cli(append(at, "-a", "hush", "--scan", "--pattern", "x*")...), "")
 	pipe := exec.Command(program, append(at, "-a", "hush")...)
-	pipe.Stdin = strings.NewReader("hset h a 1 b 2\nhgetall h\nexpire h 60\nttl h\n")
+	pipe.Stdin = strings.NewReader("hset h a 1 b 2\nhgetall h\nexpire h 60\npersist h\n")
 	out, err := pipe.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	want(strings.Join(strings.Fields(string(out)), " "), "2 a 1 b 2 1 60")
+	want(strings.Join(strings.Fields(string(out)), " "), "2 a 1 b 2 1 1")
 }
 
 // Over TLS with certificates of both sides, which are replaced while sessiond runs.

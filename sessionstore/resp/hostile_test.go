@@ -192,8 +192,15 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 	// One that does not take its answers.
 	c := f.dial()
-	c.want("SET big "+strings.Repeat("x", 1<<20-100), "OK")
-	ask := bytes.Repeat(encode("GET", "big"), 200)
+	sessions, err := f.svc.Namespace("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimPrefix(phpSession, "PHPREDIS_SESSION:")
+	if _, err := sessions.Write(t.Context(), id, sessionstore.WriteOptions{Payload: make([]byte, 1<<20)}); err != nil {
+		t.Fatal(err)
+	}
+	ask := bytes.Repeat(encode("GET", phpSession), 200)
 	c.SetWriteDeadline(time.Now().Add(time.Minute))
 	c.Write(ask) // 200 MiB of answers that nobody reads
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {

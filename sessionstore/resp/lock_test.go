@@ -184,7 +184,7 @@ func TestScripts(t *testing.T) {
 	do("OK", "SET", "lock:1", "mine")
 	do("0", "EVAL", redsync, "1", "lock:1", "yours")
 	do("1", "EVAL", "if redis.call(\"GET\", KEYS[1]) == ARGV[1] then\n return redis.call(\"PEXPIRE\", KEYS[1], ARGV[2])\nelse\n return 0\nend", "1", "lock:1", "mine", "50000")
-	do("50", "TTL", "lock:1")
+	c.want("TTL lock:1", "50")
 	do("1", "EVAL", redsync, "1", "lock:1", "mine")
 
 	do("[1 0]", "SCRIPT", "EXISTS", release, strings.Repeat("0", 40))

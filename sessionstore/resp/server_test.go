@@ -77,7 +77,7 @@ func (f *face) dial() *client {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(5 * time.Minute))
 	return &client{f.T, c, bufio.NewReader(c)}
 }
 
@@ -106,9 +106,20 @@ func (c *client) do(line string) string {
 
 func (c *client) want(line, answer string) {
 	c.Helper()
-	if got := c.do(line); got != answer {
+	got := c.do(line)
+	if strings.HasPrefix(line, "TTL ") && nearly(got, answer) {
+		return
+	}
+	if got != answer {
 		c.Fatalf("%.80s: %.200s, want %s", line, got, answer)
 	}
+}
+
+// nearly tells whether a time-to-live is the one wanted or, on a busy machine, up to nine seconds less.
+func nearly(got, want string) bool {
+	n, err := strconv.Atoi(got)
+	m, err2 := strconv.Atoi(want)
+	return err == nil && err2 == nil && n > 0 && n <= m && n >= m-9
 }
 
 // wantFails asserts an error whose text begins so.
