@@ -120,6 +120,8 @@ func TestPolicyCheck(t *testing.T) {
 		"lock ttl": func(p *sessionstore.Policy) { p.LockTTL = 0 },
 		"payload":  func(p *sessionstore.Policy) { p.MaxPayload = sessionstore.MaxPayload + 1 },
 		"waiters":  func(p *sessionstore.Policy) { p.MaxWaiters = -1 },
+		"coarse":   func(p *sessionstore.Policy) { p.TouchCoarse = p.Idle/2 + time.Second },
+		"compress": func(p *sessionstore.Policy) { p.Compress = -1 },
 	} {
 		p := sessionstore.DefaultPolicy()
 		change(&p)

@@ -114,3 +114,34 @@ func TestDamagedPayload(t *testing.T) {
 		t.Fatalf("regenerate: %v", err)
 	}
 }
+
+// TestTouchCoarse: a namespace's coarseness reaches the store, and never more than half of the idle time-out asked for.
+func TestTouchCoarse(t *testing.T) {
+	now := time.UnixMilli(1 << 40)
+	policy := sessionstore.DefaultPolicy()
+	policy.TouchCoarse = time.Minute
+	svc, err := sessionstore.NewService(memory.New(func() time.Time { return now }), policy, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := svc.Namespace("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := login(t, ns)
+	for _, step := range []struct{ wait, idle, rest time.Duration }{
+		{50 * time.Second, 0, policy.Idle - 50*time.Second},
+		{20 * time.Second, 0, policy.Idle},
+		{0, time.Minute, time.Minute},
+		{20 * time.Second, time.Minute, 40 * time.Second},
+		{20 * time.Second, time.Minute, time.Minute},
+	} {
+		now = now.Add(step.wait)
+		if err := ns.Touch(t.Context(), id, sessionstore.TouchOptions{Idle: step.idle}); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ns.Read(t.Context(), id); err != nil || s.Expires.Sub(now) != step.rest {
+			t.Fatalf("after %+v: expires in %v, %v", step, s.Expires.Sub(now), err)
+		}
+	}
+}
