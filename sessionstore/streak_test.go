@@ -31,7 +31,7 @@ func TestLockIsSharedAmongServices(t *testing.T) {
 		for range 10 {
 			began := time.Now()
 			hold(t.Context(), t, other, id)
-			if took := time.Since(began); took > 300*time.Millisecond {
+			if took := time.Since(began); took > 5*time.Second { // without giving way it is the whole wait for a lock, 40 s
 				t.Errorf("a waiter of the other service got its turn after %v", took)
 			}
 		}
@@ -53,7 +53,7 @@ func TestLockTurnsAmongServices(t *testing.T) {
 			wg.Go(func() { hold(t.Context(), t, services[i%2], id) })
 		}
 		wg.Wait()
-		if took := time.Since(began); took > 650*time.Millisecond {
+		if took := time.Since(began); took > time.Second {
 			t.Errorf("50 holders of 10 ms took %v", took)
 		}
 	})
@@ -92,7 +92,7 @@ func TestLockGivesWayToNobody(t *testing.T) {
 		}
 		released := time.Now()
 		wg.Wait()
-		if took := time.Since(released); took > 620*time.Millisecond {
+		if took := time.Since(released); took > time.Second {
 			t.Errorf("50 holders of 10 ms took %v", took)
 		}
 	})

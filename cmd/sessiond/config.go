@@ -17,6 +17,7 @@ import (
 type config struct {
 	store  string
 	data   string
+	sync   string
 	dsn    settings.Strings
 	doors  doors
 	policy sessionstore.Policy
@@ -39,6 +40,7 @@ func configure(args []string, out io.Writer) (*config, error) {
 
 	flags.StringVar(&c.store, "store", "embedded", "where sessions live: embedded (durable, in --data, for one sessiond), memory (lost with the process), mysql (in --dsn)")
 	flags.StringVar(&c.data, "data", "data", "keep the embedded store in `DIR`, which is made if it is missing")
+	flags.StringVar(&c.sync, "sync", "always", "acknowledge what goes to the embedded store once it is on disk (`always`), or before, and sync it every second (everysec): a crash then loses the last second")
 	flags.Var(&c.dsn, "dsn", "MySQL `DSN`, user:password@tcp(host:port)/database; once for each SQL node of the cluster")
 	c.doors.flags(flags)
 	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections of each protocol at once")
@@ -118,6 +120,12 @@ func (c *config) check() error {
 			return err
 		}
 		c.own = append(c.own, own)
+	}
+	if c.sync != "always" && c.sync != "everysec" {
+		return fmt.Errorf("--sync %q: there are always and everysec", c.sync)
+	}
+	if c.sync != "always" && c.store != "embedded" {
+		return fmt.Errorf("--sync %s goes with --store embedded, not with --store %s", c.sync, c.store)
 	}
 	switch c.store {
 	case "memory", "embedded":

@@ -96,7 +96,11 @@ func openStore(ctx context.Context, c *config, log *slog.Logger) (sessionstore.S
 		log.Warn("sessions are in memory only and will be lost with this process")
 		return memory.New(nil), nil
 	case "embedded":
-		s, err := embedded.Open(c.data, embedded.Options{})
+		o := embedded.Options{Log: log}
+		if c.sync == "everysec" {
+			o.SyncEvery = time.Second
+		}
+		s, err := embedded.Open(c.data, o)
 		if err != nil {
 			return nil, fmt.Errorf("--data %s: %w", c.data, err)
 		}

@@ -129,10 +129,11 @@ func (s *Store) gather(first *operation) *group {
 func (s *Store) run(g *group) {
 	sync := pebble.NoSync
 	for _, op := range g.operations {
-		if op.err = s.evaluate(op, g.view); op.err == nil && !op.lazy {
+		if op.err = s.evaluate(op, g.view); op.err == nil && !op.lazy && !s.late {
 			sync = pebble.Sync
 		}
 	}
+	s.unsynced.Store(s.late)
 	if g.view.changed > 0 {
 		s.flight.Store(g)
 		if g.err = s.write(g.view, sync); g.err == nil {

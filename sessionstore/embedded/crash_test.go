@@ -84,12 +84,14 @@ func victimize(s *embedded.Store, rnd *rand.Rand) error {
 				a.What = ackDestroy
 				err = s.Destroy(ctx, a.Key, longTimes)
 			}
-		case 1: // a lock that is held
+		case 1: // a lock that is held, and under which something was written
 			binary.BigEndian.PutUint64(a.Key[:], rnd.Uint64())
 			a.What = ackLock
 			var l sessionstore.Lease
-			l, err = s.Lock(ctx, a.Key, sessionstore.Lock{TTL: longTimes})
-			a.N = l.Token
+			if l, err = s.Lock(ctx, a.Key, sessionstore.Lock{TTL: longTimes}); err == nil {
+				a.N = l.Token
+				_, err = s.Write(ctx, a.Key, sessionstore.Write{Payload: payload, Idle: longTimes, Token: l.Token})
+			}
 		default:
 			a.N, err = s.Write(ctx, a.Key, sessionstore.Write{Payload: payload, Idle: longTimes, IfVersion: sessionstore.AnyVersion})
 		}
@@ -235,7 +237,7 @@ func verifyAck(ctx context.Context, s *embedded.Store, a ack) error {
 	case ackLock:
 		_, err := s.Lock(ctx, a.Key, sessionstore.Lock{TTL: time.Second})
 		if !errors.Is(err, sessionstore.ErrLocked) {
-			return fmt.Errorf("its lease was acknowledged; lock: %v", err)
+			return fmt.Errorf("a write under its lease was acknowledged; lock: %v", err)
 		}
 		anyhow.Token = a.N
 		if _, err := s.Write(ctx, a.Key, anyhow); err != nil {

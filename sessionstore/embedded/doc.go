@@ -4,7 +4,8 @@
 // It keeps every promise of [sessionstore.Store]. A change is acknowledged once it is synced to disk, so that neither
 // kill -9 nor a loss of power takes it back. Changes that wait while others are being synced go to disk together, in one
 // commit; no timer is involved, so a lone change does not wait for company. Reads never wait for changes of other
-// sessions, and never show a change that is not yet on disk.
+// sessions, and never show a change that is not yet on disk. Leases alone are acknowledged earlier: a crash may take one back,
+// and its token then counts as overtaken. [Options].SyncEvery trades these promises for speed.
 //
 // # Layout
 //

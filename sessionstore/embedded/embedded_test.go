@@ -24,6 +24,13 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestSuiteSyncedLater runs the suite on a store that acknowledges changes before they are on disk.
+func TestSuiteSyncedLater(t *testing.T) {
+	storetest.Run(t, func(t testing.TB, clock sessionstore.Clock) sessionstore.Store {
+		return open(t, t.TempDir(), embedded.Options{Now: clock, SyncEvery: time.Millisecond})
+	})
+}
+
 // open opens a store and closes it when the test ends.
 func open(t testing.TB, dir string, o embedded.Options) *embedded.Store {
 	t.Helper()

@@ -411,3 +411,34 @@ func until(t *testing.T, what string, attempt func() bool) {
 		}
 	}
 }
+
+// TestSyncLater: with SyncEvery a change does not wait for the disk, and a sync that fails ends the store.
+func TestSyncLater(t *testing.T) {
+	fs := newFaultyFS(vfs.Default)
+	s, err := Open(t.TempDir(), Options{SyncEvery: time.Millisecond, fs: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	hang := make(chan struct{})
+	fs.set(func() { fs.hang = hang })
+	write := func() error {
+		key := sessionstore.NewKey("test", sessionstore.NewID())
+		_, err := s.Write(t.Context(), key, sessionstore.Write{Payload: []byte("x"), Idle: time.Hour})
+		return err
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	<-fs.asked // the sync hangs
+	if err := write(); err != nil {
+		t.Fatalf("while the disk hangs: %v", err)
+	}
+	fs.set(func() { fs.hang, fs.sick = nil, true })
+	close(hang)
+	for write() == nil {
+		if t.Context().Err() != nil {
+			t.Fatal("the store did not notice that it cannot sync")
+		}
+	}
+}

@@ -7,14 +7,16 @@ import (
 	"github.com/lvsession/lvsession/sessionstore"
 )
 
-// Lock implements [sessionstore.Store].
+// Lock implements [sessionstore.Store]. A crash may take the lease back, if nothing was put on disk since: then the session
+// is as if another had taken it, and a write under its token is refused. So no lock waits for the disk, and whatever is
+// written under one is on disk only together with it.
 func (s *Store) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (sessionstore.Lease, error) {
 	if err := l.Check(); err != nil {
 		return sessionstore.Lease{}, err
 	}
 	var lease sessionstore.Lease
 	err := s.submit(ctx, &operation{
-		name: "lock", grows: true,
+		name: "lock", grows: true, lazy: true,
 		evaluate: func(v *view, now int64) (err error) {
 			lease, err = s.grant(v, key, l, now)
 			return err

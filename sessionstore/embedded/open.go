@@ -29,6 +29,10 @@ type Options struct {
 	// that there is no such limit. The engine needs room to tidy up, so a store that fills its disk to the brim is in
 	// trouble long before.
 	MinFree int64
+	// SyncEvery, if more than 0, is how often changes are synced to disk; they are acknowledged before that. A crash of the
+	// process or of the machine then loses what was acknowledged since. 0 means that a change is acknowledged once it is on
+	// disk.
+	SyncEvery time.Duration
 	// Log takes what an operator should know; nil means nowhere.
 	Log *slog.Logger
 
@@ -78,6 +82,9 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open session store in %s: %w", dir, err)
 	}
 	go s.commit()
+	if o.SyncEvery > 0 {
+		s.syncing.Go(func() { s.syncNow(o.SyncEvery) })
+	}
 	return s, nil
 }
 
@@ -88,6 +95,7 @@ func open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{
 		dir: dir, now: o.Now, log: o.Log,
+		late:          o.SyncEvery > 0,
 		disk:          newDisk(o.fs, dir, uint64(max(0, o.MinFree))),
 		recent:        newRecent(o.CacheBytes / recentShare),
 		closeTimeout:  closeTimeout,
@@ -255,6 +263,7 @@ func begin(db *pebble.DB) error {
 // closeEngine ends the committer, waits for all operations, and closes what Open opened.
 func (s *Store) closeEngine() (err error) {
 	<-s.committerDone
+	s.syncing.Wait()
 	s.gate.Lock() // and keep it: whoever comes later is refused
 	defer func() {
 		if p := recover(); p != nil {

@@ -34,6 +34,9 @@ type Store struct {
 	closeTimeout  time.Duration
 	queue         chan *operation
 	committerDone chan struct{}
+	late          bool                  // changes are acknowledged before they are synced
+	unsynced      atomic.Bool           // whether there are such changes
+	syncing       sync.WaitGroup        // of the goroutine that syncs them
 	flight        atomic.Pointer[group] // the group that is on its way to disk
 	failure       atomic.Pointer[error]
 	due           due
