@@ -177,19 +177,22 @@ func (s *site) mariadb(ctx context.Context) error {
 		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName)})
 }
 
-// ours starts sessiond on its embedded store, and one on memory, which shows what the disk has to do with it.
+// ours starts sessiond on its embedded store twice: as it is, to be held against Redis always, and with --sync everysec, to
+// be held against Redis everysec.
 func (s *site) ours(ctx context.Context) error {
-	if !s.wants(append(sidesOf("sessiond embedded"), sidesOf("sessiond memory")...)...) {
+	if !s.wants(append(sidesOf("sessiond always"), sidesOf("sessiond everysec")...)...) {
 		return nil
 	}
 	program, err := sessiond.Build(ctx, s.dir)
 	if err != nil {
 		return err
 	}
-	if err := s.sessiond(ctx, program, "sessiond embedded", targetPHPClient, "--data", filepath.Join(s.dir, "data")); err != nil {
-		return err
+	for _, sync := range []string{"always", "everysec"} {
+		if err := s.sessiond(ctx, program, "sessiond "+sync, targetPHPClient, "--sync", sync, "--data", filepath.Join(s.dir, sync)); err != nil {
+			return err
+		}
 	}
-	return s.sessiond(ctx, program, "sessiond memory", 0, "--store", "memory")
+	return nil
 }
 
 func (s *site) ndb(ctx context.Context) error {

@@ -1,6 +1,6 @@
-// Command service measures sessiond from outside, in a process of its own, over kept connections. On the embedded store it
-// stands next to Redis with appendfsync always, which promises as much, and everysec, which promises less; on MySQL NDB
-// Cluster there are two of it.
+// Command service measures sessiond from outside, in a process of its own, over kept connections. On the embedded store,
+// with --sync always and everysec, it stands next to Redis with appendfsync always and everysec, which promise about as much;
+// on MySQL NDB Cluster there are two of it.
 //
 //	go run ./bench/service
 //	go run ./bench/service --store ndb

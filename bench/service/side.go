@@ -41,9 +41,16 @@ func (s *side) processor() (sum time.Duration) {
 // embeddedSides starts sessiond on the embedded store and two Redis. What was started is among the sides also when
 // there is an error.
 func embeddedSides(ctx context.Context, dir string) (sides []*side, err error) {
-	sides, err = ours(ctx, dir, 1, "--data", filepath.Join(dir, "data"))
-	if err != nil {
-		return sides, err
+	for _, sync := range []string{"always", "everysec"} {
+		own := filepath.Join(dir, "sessiond-"+sync)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return sides, err
+		}
+		started, err := ours(ctx, own, "sessiond "+sync, 1, "--sync", sync, "--data", filepath.Join(own, "data"))
+		sides = append(sides, started...)
+		if err != nil {
+			return sides, err
+		}
 	}
 	for _, fsync := range []redis.Fsync{redis.Always, redis.EverySec} {
 		own := filepath.Join(dir, string(fsync))
@@ -74,7 +81,7 @@ func ndbSides(ctx context.Context, dir string) ([]*side, error) {
 	for _, dsn := range cluster.DSNs() {
 		args = append(args, "--dsn", dsn)
 	}
-	sides, err := ours(ctx, dir, 2, args...)
+	sides, err := ours(ctx, dir, "sessiond", 2, args...)
 	if err != nil {
 		cluster.Stop()
 		return sides, err
@@ -85,7 +92,7 @@ func ndbSides(ctx context.Context, dir string) ([]*side, error) {
 }
 
 // ours starts sessiond, so many of it, and returns a side for each protocol that it speaks.
-func ours(ctx context.Context, dir string, n int, args ...string) ([]*side, error) {
+func ours(ctx context.Context, dir, name string, n int, args ...string) ([]*side, error) {
 	program, err := sessiond.Build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -124,14 +131,14 @@ func ours(ctx context.Context, dir string, n int, args ...string) ([]*side, erro
 		pids = append(pids, server.PID())
 	}
 	sides := []*side{{
-		name: "sessiond, HTTP", pids: pids, stop: stop,
+		name: name + ", HTTP", pids: pids, stop: stop,
 		dial: func(ctx context.Context, client int) (wire.Client, error) {
 			return wire.DialHTTP(ctx, http[client%n], "bench")
 		},
 	}}
 	if len(resp) > 0 {
 		sides = append(sides, &side{
-			name: "sessiond, Redis", pids: pids, stop: func() {},
+			name: name + ", Redis", pids: pids, stop: func() {},
 			dial: func(ctx context.Context, client int) (wire.Client, error) {
 				return wire.DialRedis(ctx, resp[client%n], idle)
 			},
