@@ -14,7 +14,7 @@ const (
 	gcSoon  = time.Second / 2  // between runs, if it did
 	gcLease = time.Minute      // how long one collector keeps the others away
 	gcRun   = gcLease / 2      // how long one run lasts at most, well within the lease
-	gcLate  = 10 * time.Minute // how long a record may be due before collection must get on
+	gcLate  = 2 * time.Minute  // how long a record may be due before collection must get on
 )
 
 // gcKey is the lease of the collector. No session has it: a namespace is never empty.

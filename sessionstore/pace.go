@@ -11,13 +11,13 @@ const (
 	batchShort = 5 * time.Millisecond  // below, larger
 
 	// The pause after a batch, in times the batch took: collection has a half of a store that nobody else wants, and a
-	// thirty-third of one whose users suffer. When the oldest record has been due for gcLate, it takes a fifth
+	// seventeenth of one whose users suffer. When the oldest record has been due for gcLate, it takes a fifth
 	// whatever users feel: a store that fills up serves them worse.
-	minPause, firstPause, maxPause = 1, 8, 32
+	minPause, firstPause, maxPause = 1, 4, 16
 	latePause                      = 4
 
 	// Users suffer when the slowest of their operations take this many times what they take without collection.
-	suffer = 1.15
+	suffer = 1.2
 
 	// enough operations to tell how long the slowest in a hundred take.
 	enough = 300

@@ -36,10 +36,23 @@ func (c class) uncertain() bool { return c == lost || c == unknown || c == apart
 // suspect tells whether the SQL node should get no more work until it proves healthy.
 func (c class) suspect() bool { return c == elsewhere || c == lost || c == apart }
 
+// commitError is the error of a COMMIT.
+type commitError struct{ cause error }
+
+func (e *commitError) Error() string { return "commit: " + e.cause.Error() }
+func (e *commitError) Unwrap() error { return e.cause }
+
 // classify tells what the error of a statement means. Errors of connecting are not its business: they are elsewhere.
 func classify(err error) class {
 	var server *mysql.MySQLError
+	var commit *commitError
 	switch {
+	case errors.As(err, &commit):
+		// What passes for rolled back while data nodes fail may have been committed by the one that takes over.
+		if c := classify(commit.cause); c != rolledBack {
+			return c
+		}
+		return unknown
 	case errors.As(err, &server):
 		return classifyServer(server)
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):

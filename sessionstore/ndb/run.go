@@ -166,5 +166,8 @@ func inTransaction[T any](ctx context.Context, conn *sqlx.Conn, do func(statemen
 		_ = tx.Rollback()
 		return value, err
 	}
-	return value, tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return value, &commitError{err}
+	}
+	return value, nil
 }
