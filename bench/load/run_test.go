@@ -234,12 +234,12 @@ func TestRunTimesOut(t *testing.T) {
 		}
 		return n == 5
 	}
-	r := run(t, s, load.Config{Users: 1, Requests: 10, Timeout: 300 * time.Millisecond})
+	r := run(t, s, load.Config{Users: 1, Requests: 10, Timeout: 2 * time.Second})
 	close(release)
 	if r.ErrorsByClass[load.Timeout] != 1 || r.Acknowledged != 9 || r.Proven || r.Unknown != 1 {
 		t.Fatalf("%+v", r)
 	}
-	if e := r.Errors[0]; time.Duration(e.At-e.Sent) < 290*time.Millisecond {
+	if e := r.Errors[0]; time.Duration(e.At-e.Sent) < 1990*time.Millisecond {
 		t.Errorf("timed out after %v", e.At-e.Sent)
 	}
 }
@@ -426,7 +426,7 @@ func TestRunReopensKeptConnections(t *testing.T) {
 
 // A connection may be kept for longer than a request may take.
 func TestRunKeepsConnectionsBeyondTimeout(t *testing.T) {
-	r := run(t, newSite(t), load.Config{Users: 2, Requests: 3, Rate: 4, Timeout: 300 * time.Millisecond, KeepAlive: true})
+	r := run(t, newSite(t), load.Config{Users: 2, Requests: 3, Rate: 1.6, Timeout: time.Second, KeepAlive: true})
 	if !r.Proven || r.Connections != 2 {
 		t.Errorf("proven %v (%s), %d connections, errors %v", r.Proven, r.Reason, r.Connections, r.Errors)
 	}

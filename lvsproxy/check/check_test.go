@@ -163,7 +163,7 @@ func TestNegotiateTimeout(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})))
-	v := virtual(config.Check{Type: config.CheckNegotiate, Service: "http", NegotiateTimeout: 50 * time.Millisecond})
+	v := virtual(config.Check{Type: config.CheckNegotiate, Service: "http", NegotiateTimeout: 500 * time.Millisecond})
 	r := first(t, ForReal(v, config.Real{Addr: target, Request: "/", Receive: "OK"}, 1))
 	if r.OK || !strings.Contains(r.Reason, "no complete answer within") {
 		t.Errorf("got %v, %q", r.OK, r.Reason)

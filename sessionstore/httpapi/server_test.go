@@ -326,7 +326,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestMalformedHTTP(t *testing.T) {
-	f := start(t, memory.New(nil), httpapi.Options{ReadTimeout: 300 * time.Millisecond}, nil)
+	f := start(t, memory.New(nil), httpapi.Options{ReadTimeout: time.Second}, nil)
 	for name, c := range map[string]struct{ send, want string }{
 		"garbage":         {"\x00\x01\x02 not http at all\r\n\r\n", "400"},
 		"bad length":      {"PUT /v1/shop/sessions/" + strings.Repeat("a", 30) + " HTTP/1.1\r\nHost: x\r\nContent-Length: lots\r\n\r\n", "400"},
