@@ -133,11 +133,13 @@ func (s *Store) run(g *group) {
 			sync = pebble.Sync
 		}
 	}
-	s.unsynced.Store(s.late)
 	if g.view.changed > 0 {
 		s.flight.Store(g)
 		if g.err = s.write(g.view, sync); g.err == nil {
 			g.view.remember()
+			if s.late {
+				s.unsynced.Store(true) // after the write: a sync that began before may have missed it
+			}
 		}
 		s.flight.Store(nil)
 	}
