@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -13,14 +14,25 @@ type Spec struct {
 	AutoReload bool
 	// CheckInterval is the pause between two checks of a real server, and between two looks at the file.
 	CheckInterval time.Duration
+	// Callback is a program that is run with the file's path when the file was loaded again because it had changed.
+	Callback string
+	// Execute are further configuration files, each of which gets a director of its own.
+	Execute []string
+	// CleanStop empties the table when the director ends.
+	CleanStop bool
+	// MaintenanceDir holds a file for each real server that is to be quiescent or out, whatever its checks say.
+	MaintenanceDir string
+	// LogFile is where ldirectord would log; empty, a path, or a syslog facility.
+	LogFile string
 	// Virtuals are the virtual services in the order of the file.
 	Virtuals []Virtual
 }
 
 // Equal reports whether both mean the same.
 func (s Spec) Equal(o Spec) bool {
-	return s.AutoReload == o.AutoReload && s.CheckInterval == o.CheckInterval &&
-		slices.EqualFunc(s.Virtuals, o.Virtuals, Virtual.Equal)
+	return s.AutoReload == o.AutoReload && s.CheckInterval == o.CheckInterval && s.Callback == o.Callback &&
+		s.CleanStop == o.CleanStop && s.MaintenanceDir == o.MaintenanceDir && s.LogFile == o.LogFile &&
+		slices.Equal(s.Execute, o.Execute) && slices.EqualFunc(s.Virtuals, o.Virtuals, Virtual.Equal)
 }
 
 // Virtual is one virtual service.
@@ -35,6 +47,23 @@ type Virtual struct {
 	Check Check
 	// Fallback stands in while no real server is alive. The zero value means none.
 	Fallback Fallback
+	// FallbackCommand is a program that is run when no real server is left, and when one is back.
+	FallbackCommand string
+	// Persistence sends a client that comes back to the server that it had. The zero value means none.
+	Persistence Persistence
+	// SchedFlags are the scheduler's flags as ipvsadm's -b takes them, sorted and joined by commas, such as
+	// "sh-fallback,sh-port".
+	SchedFlags string
+	// OnePacket schedules each datagram of a UDP service for itself.
+	OnePacket bool
+	// CleanStop removes the service from the table when the director ends.
+	CleanStop bool
+	// Alert says whom to tell of changes.
+	Alert Alert
+	// MonitorFile is a file to which the state of the service's servers is appended.
+	MonitorFile string
+	// Own are the directives that ldirectord does not have.
+	Own Own
 	// ServiceName and Comment are for people.
 	ServiceName, Comment string
 	// Reals are the real servers in the order of the file, no two with the same Addr.
@@ -44,8 +73,57 @@ type Virtual struct {
 // Equal reports whether both mean the same.
 func (v Virtual) Equal(o Virtual) bool {
 	reals, others := v.Reals, o.Reals
-	return v.ID == o.ID && v.Scheduler == o.Scheduler && v.Quiescent == o.Quiescent && v.Check == o.Check &&
-		v.Fallback == o.Fallback && v.ServiceName == o.ServiceName && v.Comment == o.Comment && slices.Equal(reals, others)
+	v.Reals, o.Reals = nil, nil
+	return reflect.DeepEqual(v, o) && slices.Equal(reals, others)
+}
+
+// Persistence is how long and for whom a client goes to the same server.
+type Persistence struct {
+	// Timeout is how long after a client's last connection ended it is remembered, in whole seconds; 0 means no
+	// persistence.
+	Timeout time.Duration
+	// Netmask is how many leading bits of a client's address count: 0 to 32 for IPv4, 1 to 128 for IPv6.
+	Netmask int
+}
+
+// Alert says whom to tell when a server's state changes.
+type Alert struct {
+	// To are the addresses of emailalert, joined by commas; empty means no mail.
+	To string
+	// From is the sender; empty means the mail system's default.
+	From string
+	// SMTP is the host to deliver mail to; empty means the local sendmail.
+	SMTP string
+	// Every is the pause after which a server that is still down is told of again; 0 means never.
+	Every time.Duration
+	// Statuses are those of emailalertstatus, sorted and joined by commas.
+	Statuses string
+	// Webhook is an address that gets each change as JSON by POST; empty means none.
+	Webhook string
+}
+
+// Own holds what ldirectord has no directives for. Its zero value is what ldirectord does.
+type Own struct {
+	// Dataplane carries the service: auto, userspace, ebpf or ipvs; empty leaves it to the command line.
+	Dataplane string
+	// SlowStart is the time in which the weight of a server that has come up grows to its full value; 0 means at once.
+	SlowStart time.Duration
+	// MaxConns bounds the service's connections; further ones wait in its queue. 0 means no bound of its own.
+	MaxConns int
+	// Queue bounds how many connections wait for a server below its threshold, and QueueTimeout for how long; a
+	// connection beyond either is refused. 0 means that none waits.
+	Queue        int
+	QueueTimeout time.Duration
+	// ProxyIn tells that clients begin with a PROXY protocol header (v1 or v2), and ProxyOut is the version, 1 or 2, of
+	// the one that real servers get; 0 means none.
+	ProxyIn  bool
+	ProxyOut int
+	// ConnectTimeout bounds one attempt to reach a real server; 0 leaves it to the command line. IdleTimeout ends a
+	// connection on which nothing moved for that long; 0 means never for TCP and five minutes for UDP.
+	ConnectTimeout, IdleTimeout time.Duration
+	// DrainTimeout is how long the connections of a server that was removed, or is quiescent, may go on; 0 means for
+	// ever.
+	DrainTimeout time.Duration
 }
 
 // VirtualID is a virtual service's identity: no two services of a Spec share it.
@@ -119,8 +197,15 @@ type Check struct {
 	Interval time.Duration
 	// ConnectTimeout bounds a connect check, NegotiateTimeout a negotiate check as a whole.
 	ConnectTimeout, NegotiateTimeout time.Duration
-	// FailureCount is how many checks in a row must fail before the server counts as failed, at least 1.
-	FailureCount int
+	// FailureCount is how many checks in a row must fail before the server counts as failed, and RiseCount how many must
+	// succeed before it is back; each at least 1, or 0 for RiseCount to leave it to the command line.
+	FailureCount, RiseCount int
+	// Count is how many packets a ping check sends at most.
+	Count int
+	// Command is the program of an external check.
+	Command string
+	// Login, Passwd, Database and Secret are what negotiate checks of some services authenticate with and ask.
+	Login, Passwd, Database, Secret string
 }
 
 // CheckType is ldirectord's checktype.

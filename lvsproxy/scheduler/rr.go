@@ -12,7 +12,7 @@ func (s *roundRobin) Added(_ Destinations, i int)   { s.last.added(i) }
 func (s *roundRobin) Removed(_ Destinations, i int) { s.last.removed(i) }
 func (*roundRobin) Updated(Destinations, int)       {}
 
-func (s *roundRobin) Next(d Destinations) int {
+func (s *roundRobin) Next(d Destinations, _ Flow) int {
 	n := d.Len()
 	for step := 1; step <= n; step++ {
 		i := int(s.last) + step

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,16 @@ type Destinations interface {
 	// Overloaded reports whether destination i must be passed over for now, whatever its weight (IPVS's
 	// IP_VS_DEST_F_OVERLOAD).
 	Overloaded(i int) bool
+	// Conns returns how many connections destination i has: established ones, and those being opened or closed.
+	Conns(i int) (active, inactive int)
+	// Addr returns the address and port of destination i, which tell it from all others.
+	Addr(i int) netip.AddrPort
+}
+
+// Flow is what a scheduler may know of the connection, or datagram, that it picks a destination for.
+type Flow struct {
+	// Client is who it comes from, and VIP whom it was sent to.
+	Client, VIP netip.AddrPort
 }
 
 // Scheduler picks destinations. Its methods mirror the kernel's struct ip_vs_scheduler.
@@ -33,7 +44,7 @@ type Scheduler interface {
 	// Updated tells that destination i has another weight.
 	Updated(d Destinations, i int)
 	// Next returns the index of the destination to use now, or [None].
-	Next(d Destinations) int
+	Next(d Destinations, f Flow) int
 }
 
 var factories = map[string]func() Scheduler{

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,10 @@ type list []server
 func (l list) Len() int              { return len(l) }
 func (l list) Weight(i int) int      { return l[i].weight }
 func (l list) Overloaded(i int) bool { return l[i].overloaded }
+func (l list) Conns(int) (int, int)  { return 0, 0 }
+func (l list) Addr(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 0, l[i].name[0]}), 80)
+}
 
 // director is a list and the scheduler that is told of its changes, as IPVS has them.
 type director struct {
@@ -67,7 +72,7 @@ func (d *director) index(name string) int {
 func (d *director) picks(n int) string {
 	var b strings.Builder
 	for range n {
-		if i := d.Next(d.list); i == None {
+		if i := d.Next(d.list, Flow{}); i == None {
 			b.WriteByte('-')
 		} else {
 			b.WriteString(d.list[i].name)
@@ -267,7 +272,7 @@ func TestShares(t *testing.T) {
 				i := rapid.IntRange(0, len(d.list)-1).Draw(t, "server")
 				d.list[i].overloaded = true
 				for range 20 {
-					if d.Next(d.list) == i {
+					if d.Next(d.list, Flow{}) == i {
 						t.Fatalf("picked the overloaded server %s", d.list[i].name)
 					}
 				}
@@ -291,7 +296,7 @@ func checkShares(t *rapid.T, d *director) {
 		}
 	}
 	if divisor == 0 {
-		if i := d.Next(d.list); i != None {
+		if i := d.Next(d.list, Flow{}); i != None {
 			t.Fatalf("picked %s of weight 0", d.list[i].name)
 		}
 		return
@@ -299,7 +304,7 @@ func checkShares(t *rapid.T, d *director) {
 	cycle := sum(want) / divisor
 	got := make([]int, len(d.list))
 	for range cycle {
-		i := d.Next(d.list)
+		i := d.Next(d.list, Flow{})
 		if i == None {
 			t.Fatalf("picked none of %v", d.list)
 		}
@@ -352,7 +357,7 @@ func BenchmarkNext(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			d := newDirector(b, name, 4, 3, 2, 1, 5, 8, 1, 1)
 			for b.Loop() {
-				d.Next(d.list)
+				d.Next(d.list, Flow{})
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func (s *weightedRoundRobin) measure(d Destinations) {
 	s.highest = most - (s.step - 1)
 }
 
-func (s *weightedRoundRobin) Next(d Destinations) int {
+func (s *weightedRoundRobin) Next(d Destinations, _ Flow) int {
 	if s.highest == 0 {
 		return None
 	}

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"net/netip"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
 )
@@ -19,4 +21,30 @@ type Dataplane interface {
 	// Shutdown closes all services, waits until their connections have ended, and ends those that are left when ctx
 	// does. It returns how many those were.
 	Shutdown(ctx context.Context) (ended int)
+}
+
+// Conn is a connection, or what persistence remembers of a client, as "ipvsadm -L -c" lists it.
+type Conn struct {
+	Protocol config.Protocol `json:"protocol"`
+	// State is IPVS's word for the state, such as ESTABLISHED or FIN_WAIT.
+	State string `json:"state"`
+	// Expires is how long it lasts if nothing more moves; 0 means without an end.
+	Expires time.Duration `json:"expires"`
+	// Client, Virtual and Server are the two ends and what lies between. A template of persistence has port 0 in
+	// Client.
+	Client  netip.AddrPort `json:"client"`
+	Virtual netip.AddrPort `json:"virtual"`
+	Server  netip.AddrPort `json:"server"`
+}
+
+// Conns is what a [Dataplane] may be able to do besides: say which connections it has.
+type Conns interface {
+	// Conns calls yield for each connection of a service, until yield returns false.
+	Conns(s *Service, yield func(Conn) bool)
+}
+
+// Ender is what a [Dataplane] may be able to do besides: end what goes on to a server that has drained for long enough.
+type Ender interface {
+	// End cuts off the connections of a service to a server and returns how many there were.
+	End(s *Service, server *Server) int
 }

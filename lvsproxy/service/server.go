@@ -27,6 +27,32 @@ type Server struct {
 	active, inactive atomic.Int64
 	conns            atomic.Uint64
 	connectErrors    atomic.Uint64
+	traffic          traffic
+}
+
+// Traffic is what went to a server and came back from it. Packets of TCP are segments, as the kernel counts them at the
+// client's side.
+type Traffic struct {
+	InPackets  uint64 `json:"in_packets"`
+	OutPackets uint64 `json:"out_packets"`
+	InBytes    uint64 `json:"in_bytes"`
+	OutBytes   uint64 `json:"out_bytes"`
+}
+
+type traffic struct {
+	inPackets, outPackets, inBytes, outBytes atomic.Uint64
+}
+
+// Carried counts traffic that a dataplane has carried.
+func (s *Server) Carried(t Traffic) {
+	s.traffic.inPackets.Add(t.InPackets)
+	s.traffic.outPackets.Add(t.OutPackets)
+	s.traffic.inBytes.Add(t.InBytes)
+	s.traffic.outBytes.Add(t.OutBytes)
+}
+
+func (t *traffic) load() Traffic {
+	return Traffic{t.inPackets.Load(), t.outPackets.Load(), t.inBytes.Load(), t.outBytes.Load()}
 }
 
 // Addr returns where the server listens.

@@ -50,11 +50,11 @@ func (s *Service) Settled() <-chan struct{} { return s.settled }
 // Pick returns the server for a new connection, or nil if there is none. It passes over the servers in tried: those that
 // could not be reached for this connection. When no other is left, the fallback server is tried even though the health
 // checks have not called for it yet. Pick does not keep the slice.
-func (s *Service) Pick(tried []*Server) *Server {
+func (s *Service) Pick(flow scheduler.Flow, tried []*Server) *Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skip = tried
-	i := s.scheduler.Next(s.list())
+	i := s.scheduler.Next(s.list(), flow)
 	s.skip = nil
 	if i != scheduler.None {
 		return s.table[i]
@@ -204,4 +204,8 @@ func (d *destinations) Len() int         { return len(d.table) }
 func (d *destinations) Weight(i int) int { return d.table[i].weight }
 func (d *destinations) Overloaded(i int) bool {
 	return slices.Contains(d.skip, d.table[i])
+}
+func (d *destinations) Addr(i int) netip.AddrPort { return d.table[i].addr }
+func (d *destinations) Conns(i int) (active, inactive int) {
+	return int(d.table[i].active.Load()), int(d.table[i].inactive.Load())
 }

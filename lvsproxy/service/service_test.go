@@ -12,6 +12,7 @@ import (
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 )
 
 var vip = config.VirtualID{Protocol: config.TCP, Addr: netip.MustParseAddrPort("10.0.0.1:80")}
@@ -187,7 +188,7 @@ func TestPick(t *testing.T) {
 	var tried []*Server
 	var order []string
 	for {
-		server := s.Pick(tried)
+		server := s.Pick(scheduler.Flow{}, tried)
 		if server == nil {
 			break
 		}
@@ -203,7 +204,7 @@ func TestPick(t *testing.T) {
 	if !tried[3].IsFallback() || tried[0].IsFallback() {
 		t.Error("IsFallback is wrong")
 	}
-	if s.Pick(nil) == nil {
+	if s.Pick(scheduler.Flow{}, nil) == nil {
 		t.Error("nobody is picked for the next connection")
 	}
 }
@@ -291,7 +292,7 @@ func checkTable(t *rapid.T, s *Service, spec config.Virtual, states map[netip.Ad
 		t.Fatalf("the table is %v, want %v", got, want)
 	}
 	for range 8 {
-		server := s.Pick(nil)
+		server := s.Pick(scheduler.Flow{}, nil)
 		if (server != nil) != usable {
 			t.Fatalf("picked %v; there is someone to pick: %v", server, usable)
 		}
@@ -309,7 +310,7 @@ func BenchmarkPick(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			s.Pick(nil)
+			s.Pick(scheduler.Flow{}, nil)
 		}
 	})
 }

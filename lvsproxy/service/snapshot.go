@@ -35,6 +35,7 @@ type ServerSnapshot struct {
 	// could not be.
 	Conns         uint64 `json:"conns"`
 	ConnectErrors uint64 `json:"connect_errors"`
+	Traffic
 }
 
 // Snapshot returns the service as it is now.
@@ -59,6 +60,7 @@ func (s *Server) snapshot() ServerSnapshot {
 		Addr: s.addr, Forward: s.forward, Weight: s.weight, Fallback: s.fallback, State: s.state, Reason: s.reason,
 		ActiveConns: s.active.Load(), InactConns: s.inactive.Load(),
 		Conns: s.conns.Load(), ConnectErrors: s.connectErrors.Load(),
+		Traffic: s.traffic.load(),
 	}
 }
 

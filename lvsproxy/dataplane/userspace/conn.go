@@ -3,12 +3,14 @@ package userspace
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -24,7 +26,7 @@ type conn struct {
 
 // serve carries one client's connection from its first byte to its last.
 func (d *Dataplane) serve(s *service.Service, client *net.TCPConn) {
-	server, upstream := d.connect(s)
+	server, upstream := d.connect(s, flowOf(s, client))
 	if upstream == nil {
 		reset(client) // as IPVS: the client sees an error, not an empty answer
 		return
@@ -42,12 +44,22 @@ func (d *Dataplane) serve(s *service.Service, client *net.TCPConn) {
 	d.mu.Unlock()
 }
 
+// flowOf tells the scheduler whose connection it is.
+func flowOf(s *service.Service, client *net.TCPConn) scheduler.Flow {
+	flow := scheduler.Flow{VIP: s.ID().Addr}
+	if addr, ok := client.RemoteAddr().(*net.TCPAddr); ok {
+		from := addr.AddrPort()
+		flow.Client = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	}
+	return flow
+}
+
 // connect opens the connection to a real server. One that cannot be reached is replaced by another: nothing has been
 // sent yet, so the client does not notice. It returns nil if there is nobody left to try.
-func (d *Dataplane) connect(s *service.Service) (*service.Server, *net.TCPConn) {
+func (d *Dataplane) connect(s *service.Service, flow scheduler.Flow) (*service.Server, *net.TCPConn) {
 	var tried []*service.Server
 	for len(tried) < maxAttempts {
-		server := s.Pick(tried)
+		server := s.Pick(flow, tried)
 		if server == nil {
 			break
 		}

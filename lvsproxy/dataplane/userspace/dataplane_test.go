@@ -18,6 +18,7 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/need"
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -104,7 +105,7 @@ func TestPortsAreShared(t *testing.T) {
 		s.SetState(r.Addr, check.Up, "")
 	}
 	for i := range servers {
-		_, upstream := d.connect(s)
+		_, upstream := d.connect(s, scheduler.Flow{})
 		if upstream == nil {
 			t.Fatalf("connection %d of %d, with %d local ports, failed", i+1, servers, ports)
 		}
