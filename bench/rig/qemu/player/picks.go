@@ -1,0 +1,405 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lvsession/lvsession/bench/rig/qemu/recording"
+)
+
+// picks plays scenarios of one virtual service and tells which real server the kernel picks for each connection. Real
+// server A is at 10.1.0.1, B at 10.1.0.2 and so on, each at port 80. The servers say their name to each client and keep
+// the connection open until the scenario ends.
+type picks struct {
+	service []string // ipvsadm's options that name it
+	virtual netip.AddrPort
+	mark    int
+	servers map[string]net.Listener
+	held    []net.Conn // what op open opened, nil where it was closed
+	open    int        // how many of them are open
+	expire  bool       // closed connections are forgotten soon
+}
+
+// fwmark is the mark of the virtual service by mark.
+const fwmark = 7
+
+func newPicks() (player, error) {
+	// The table of the scenario before, and its connections, must be gone.
+	if err := quietly("ipvsadm", "-C"); err != nil {
+		return nil, err
+	}
+	return &picks{servers: map[string]net.Listener{}}, nil
+}
+
+func (p *picks) play(step *recording.Step) error {
+	args := step.Args()
+	ops := map[string]func(args []string, step *recording.Step) error{
+		"service": p.opService, "scheduler": p.opScheduler, "add": p.opAdd, "weight": p.opWeight, "remove": p.opRemove,
+		"pick": p.opPick, "open": p.opOpen, "close": p.opClose, "expire": p.opExpire, "counts": p.opCounts,
+		"sysctl": p.opSysctl,
+	}
+	op, ok := ops[args[0]]
+	if !ok {
+		return errors.New("unknown operation")
+	}
+	return op(args[1:], step)
+}
+
+// opService: service SCHEDULER [tcp|mark|tcp6] [ipvsadm options]
+func (p *picks) opService(args []string, step *recording.Step) error {
+	scheduler, kind := args[0], "tcp"
+	args = args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		kind, args = args[0], args[1:]
+	}
+	p.virtual = netip.MustParseAddrPort("10.0.0.1:80")
+	switch kind {
+	case "tcp":
+		p.service = []string{"-t", p.virtual.String()}
+	case "tcp6":
+		p.virtual = netip.MustParseAddrPort("[fd00::1]:80")
+		p.service = []string{"-t", p.virtual.String()}
+	case "mark":
+		p.mark = fwmark
+		p.service = []string{"-f", strconv.Itoa(fwmark)}
+	default:
+		return fmt.Errorf("unknown kind of service %q", kind)
+	}
+	return p.ipvsadm(step, append([]string{"-A"}, append(p.service, append([]string{"-s", scheduler}, args...)...)...)...)
+}
+
+// opScheduler: scheduler SCHEDULER [ipvsadm options]
+func (p *picks) opScheduler(args []string, step *recording.Step) error {
+	return p.ipvsadm(step, append([]string{"-E"}, append(p.service, append([]string{"-s"}, args...)...)...)...)
+}
+
+// opAdd: add SERVER WEIGHT [ipvsadm options]
+func (p *picks) opAdd(args []string, step *recording.Step) error {
+	real := p.real(args[0])
+	if p.servers[args[0]] == nil {
+		listener, err := net.Listen("tcp", real.String())
+		if err != nil {
+			return err
+		}
+		p.servers[args[0]] = listener
+		go greet(listener, args[0])
+	}
+	return p.ipvsadm(step, p.destination("-a", args)...)
+}
+
+// opWeight: weight SERVER WEIGHT [ipvsadm options]
+func (p *picks) opWeight(args []string, step *recording.Step) error {
+	return p.ipvsadm(step, p.destination("-e", args)...)
+}
+
+// opRemove: remove SERVER
+func (p *picks) opRemove(args []string, step *recording.Step) error {
+	return p.ipvsadm(step, append([]string{"-d"}, append(p.service, "-r", p.real(args[0]).String())...)...)
+}
+
+func (p *picks) destination(command string, args []string) []string {
+	all := append([]string{command}, append(p.service, "-r", p.real(args[0]).String(), "-m", "-w", args[1])...)
+	return append(all, args[2:]...)
+}
+
+// real is the address of the server of that name.
+func (p *picks) real(name string) netip.AddrPort {
+	number := name[0] - 'A' + 1
+	if p.virtual.Addr().Is6() {
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfd, 0, 0, 1, 15: number}), 80)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, number}), 80)
+}
+
+func (p *picks) ipvsadm(step *recording.Step, args ...string) error {
+	cmd := exec.Command("ipvsadm", args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	step.Stderr, step.Code = stderr.String(), cmd.ProcessState.ExitCode()
+	return nil
+}
+
+// greet says the server's name to each client.
+func greet(listener net.Listener, name string) {
+	var mu sync.Mutex
+	var all []net.Conn // kept open: what the garbage collector finds unused it closes
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		all = append(all, conn)
+		mu.Unlock()
+		io.WriteString(conn, name)
+	}
+}
+
+// opPick: pick [N] [from ADDRESS[-LAST][:PORT[-LAST]]] [to ADDRESS[-LAST]]
+//
+// It makes connections one after the other and closes each before the next.
+func (p *picks) opPick(args []string, step *recording.Step) error {
+	return p.connect(args, step, func(conn net.Conn) error {
+		conn.Close()
+		return p.settle()
+	})
+}
+
+// opOpen: like pick, but the connections stay open.
+func (p *picks) opOpen(args []string, step *recording.Step) error {
+	return p.connect(args, step, func(conn net.Conn) error {
+		p.held = append(p.held, conn)
+		p.open++
+		return p.settle()
+	})
+}
+
+// opClose: close NUMBER..., counted from 1 over all that was opened
+func (p *picks) opClose(args []string, step *recording.Step) error {
+	for _, arg := range args {
+		number, err := strconv.Atoi(arg)
+		if err != nil || number < 1 || number > len(p.held) || p.held[number-1] == nil {
+			return fmt.Errorf("there is no open connection %s", arg)
+		}
+		p.held[number-1].Close()
+		p.held[number-1] = nil
+		p.open--
+		if err := p.settle(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opExpire: expire
+//
+// Every connection that is closed, or will be, is forgotten after a second; waits until there is none.
+func (p *picks) opExpire(args []string, step *recording.Step) error {
+	if !p.expire {
+		p.expire = true
+		return quietly("ipvsadm", "--set", "0", "1", "0")
+	}
+	return p.until(func(_, inactive int) bool { return inactive == 0 })
+}
+
+// opSysctl: sysctl NAME VALUE, below net.ipv4.vs
+func (p *picks) opSysctl(args []string, step *recording.Step) error {
+	return sysctl("net/ipv4/vs/"+args[0], args[1])
+}
+
+// opCounts: counts
+//
+// Says each server's active and inactive connections, in the kernel's order.
+func (p *picks) opCounts(args []string, step *recording.Step) error {
+	lines, err := destinations()
+	for _, d := range lines {
+		step.Stdout += fmt.Sprintf("%s %d %d\n", d.name, d.active, d.inactive)
+	}
+	return err
+}
+
+// settle waits until the kernel counts as many active connections as are open. A closed connection becomes inactive with
+// the packet that says so, which may still be on its way.
+func (p *picks) settle() error {
+	return p.until(func(active, _ int) bool { return active == p.open })
+}
+
+func (p *picks) until(done func(active, inactive int) bool) error {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		all, err := destinations()
+		if err != nil {
+			return err
+		}
+		active, inactive := 0, 0
+		for _, d := range all {
+			active += d.active
+			inactive += d.inactive
+		}
+		if done(active, inactive) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the kernel counts %d active and %d inactive connections; %d are open", active, inactive, p.open)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+type destination struct {
+	name             string
+	active, inactive int
+}
+
+// destinations reads the kernel's table.
+func destinations() ([]destination, error) {
+	b, err := os.ReadFile("/proc/net/ip_vs")
+	if err != nil {
+		return nil, err
+	}
+	var all []destination
+	for line := range strings.Lines(string(b)) {
+		fields := strings.Fields(line)
+		if len(fields) != 6 || fields[0] != "->" || fields[1] == "RemoteAddress:Port" {
+			continue
+		}
+		addr, _, _ := strings.Cut(fields[1], "]")
+		addr, _, _ = strings.Cut(addr, ":00")
+		number, err1 := strconv.ParseUint(addr[len(addr)-2:], 16, 8)
+		active, err2 := strconv.Atoi(fields[4])
+		inactive, err3 := strconv.Atoi(fields[5])
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return nil, fmt.Errorf("/proc/net/ip_vs: %q: %w", line, err)
+		}
+		all = append(all, destination{name: string('A' + rune(number) - 1), active: active, inactive: inactive})
+	}
+	return all, nil
+}
+
+// connect makes the connections that args describe, and notes who answered.
+func (p *picks) connect(args []string, step *recording.Step, then func(net.Conn) error) error {
+	clients, targets, err := p.plan(args)
+	if err != nil {
+		return err
+	}
+	var answers []string
+	for i := range max(len(clients), len(targets)) {
+		conn, name, err := p.dial(clients[i%len(clients)], targets[i%len(targets)])
+		if err != nil {
+			return err
+		}
+		answers = append(answers, name)
+		if conn == nil {
+			continue
+		}
+		if err := then(conn); err != nil {
+			return err
+		}
+	}
+	const perLine = 50
+	for line := range slices.Chunk(answers, perLine) {
+		step.Stdout += strings.Join(line, " ") + "\n"
+	}
+	return nil
+}
+
+// plan returns the clients' addresses and the addresses that they connect to.
+func (p *picks) plan(args []string) (clients, targets []netip.AddrPort, err error) {
+	count := 1
+	client := netip.MustParseAddrPort("10.2.0.1:0")
+	if p.virtual.Addr().Is6() {
+		client = netip.MustParseAddrPort("[fd00:2::1]:0")
+	}
+	clients, targets = []netip.AddrPort{client}, []netip.AddrPort{p.virtual}
+	if len(args)%2 == 1 {
+		if count, err = strconv.Atoi(args[0]); err != nil {
+			return nil, nil, err
+		}
+		args = args[1:]
+	}
+	for ; len(args) > 0; args = args[2:] {
+		var list []netip.AddrPort
+		if list, err = addresses(args[1]); err != nil {
+			return nil, nil, err
+		}
+		switch args[0] {
+		case "from":
+			clients = list
+		case "to":
+			targets = list
+			for i := range targets {
+				targets[i] = netip.AddrPortFrom(targets[i].Addr(), 80)
+			}
+		default:
+			return nil, nil, fmt.Errorf("unknown word %q", args[0])
+		}
+	}
+	return slices.Repeat(clients, count), targets, nil
+}
+
+// addresses reads ADDRESS[-LAST][:PORT[-LAST]]; an IPv6 address has a port only in brackets. LAST is a whole address.
+func addresses(text string) ([]netip.AddrPort, error) {
+	ports := []uint16{0}
+	if i := strings.LastIndex(text, ":"); i >= 0 && (strings.Contains(text, ".") || strings.HasPrefix(text, "[")) {
+		first, last, isRange := strings.Cut(text[i+1:], "-")
+		from, err := strconv.ParseUint(first, 10, 16)
+		to := from
+		if err == nil && isRange {
+			to, err = strconv.ParseUint(last, 10, 16)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ports = nil
+		for port := from; port <= to; port++ {
+			ports = append(ports, uint16(port))
+		}
+		text = text[:i]
+	}
+	first, last, isRange := strings.Cut(strings.Trim(text, "[]"), "-")
+	addr, err := netip.ParseAddr(first)
+	if err != nil {
+		return nil, err
+	}
+	end := addr
+	if isRange {
+		if end, err = netip.ParseAddr(last); err != nil {
+			return nil, err
+		}
+	}
+	var all []netip.AddrPort
+	for ; addr.Compare(end) <= 0; addr = addr.Next() {
+		for _, port := range ports {
+			all = append(all, netip.AddrPortFrom(addr, port))
+		}
+	}
+	return all, nil
+}
+
+// nobody is the answer where no real server may be picked.
+const nobody = "-"
+
+// dial connects and returns the name that the server says. The connection is nil where nobody answers.
+func (p *picks) dial(from, to netip.AddrPort) (net.Conn, string, error) {
+	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: 10 * time.Second,
+		Control: func(_, _ string, c syscall.RawConn) error {
+			var err error
+			return errors.Join(c.Control(func(fd uintptr) {
+				if p.mark != 0 {
+					err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, p.mark)
+				}
+			}), err)
+		}}
+	conn, err := dialer.DialContext(context.Background(), "tcp", to.String())
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, nobody, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	name := make([]byte, 1)
+	if _, err := io.ReadFull(conn, name); err != nil {
+		conn.Close()
+		return nil, "", err
+	}
+	return conn, string(name), nil
+}

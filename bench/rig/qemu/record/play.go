@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lvsession/lvsession/bench/rig/qemu"
+	"github.com/lvsession/lvsession/bench/rig/qemu/recording"
+)
+
+// Recordings is where they are, seen from the root of the checkout. Below it is a folder for each kind of scenario.
+const Recordings = "lvsproxy/testdata/ipvs"
+
+// files returns the files of recordings below the checkout's root.
+func files(root string) ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(root, Recordings, "*", "*.txt"))
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("there are no recordings below %s", filepath.Join(root, Recordings))
+	}
+	return found, err
+}
+
+// timeout is how long a scenario may take.
+const timeout = 3 * time.Minute
+
+// atOnce is how many scenarios run at the same time, each in a network namespace of its own.
+const atOnce = 4
+
+// replay runs the scenarios of a file in the guest, each in a network namespace of its own, and returns the new
+// recording. The file's folder names the kind of scenario.
+func replay(ctx context.Context, guest *qemu.Guest, path string) (*recording.File, error) {
+	old, err := recording.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	kind := filepath.Base(filepath.Dir(path))
+	fresh := &recording.File{Comment: old.Comment, Scenarios: slices.Clone(old.Scenarios)}
+	errs := make([]error, len(old.Scenarios))
+	slots := make(chan struct{}, atOnce)
+	var group sync.WaitGroup
+	for i := range fresh.Scenarios {
+		slots <- struct{}{}
+		group.Go(func() {
+			fresh.Scenarios[i], errs[i] = play(ctx, guest, kind, old.Scenarios[i])
+			<-slots
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return fresh, nil
+}
+
+func play(ctx context.Context, guest *qemu.Guest, kind string, s recording.Scenario) (recording.Scenario, error) {
+	in := recording.Format(&recording.File{Scenarios: []recording.Scenario{s}})
+	r, err := guest.Run(ctx, qemu.Command{Args: []string{"player", kind}, Stdin: string(in), Timeout: timeout, NewNet: true})
+	switch {
+	case err != nil:
+		return s, err
+	case r.TimedOut:
+		return s, fmt.Errorf("%s: no end after %v", s.Name, timeout)
+	case r.Code != 0:
+		return s, fmt.Errorf("%s", strings.TrimSpace(r.Stderr))
+	}
+	out, err := recording.Parse([]byte(r.Stdout))
+	if err != nil {
+		return s, fmt.Errorf("what the player wrote: %w", err)
+	}
+	return out.Scenarios[0], nil
+}
