@@ -137,18 +137,22 @@ func (p *picks) ipvsadm(step *recording.Step, args ...string) error {
 	return nil
 }
 
+// greeted keeps connections open: what the garbage collector finds unused it closes.
+var greeted struct {
+	sync.Mutex
+	conns []net.Conn
+}
+
 // greet says the server's name to each client.
 func greet(listener net.Listener, name string) {
-	var mu sync.Mutex
-	var all []net.Conn // kept open: what the garbage collector finds unused it closes
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			return
 		}
-		mu.Lock()
-		all = append(all, conn)
-		mu.Unlock()
+		greeted.Lock()
+		greeted.conns = append(greeted.conns, conn)
+		greeted.Unlock()
 		io.WriteString(conn, name)
 	}
 }
