@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,10 +28,14 @@ type Director struct {
 	started   chan struct{} // closed once all services are open
 	ready     chan struct{}
 
-	mu       sync.Mutex // held during a whole reload
-	file     *config.File
-	running  bool
-	services map[config.VirtualID]*service.Service
+	mu         sync.Mutex // held during a whole reload
+	file       *config.File
+	configured map[config.VirtualID]*config.Virtual // the services of file
+	hand       map[config.VirtualID]service.Hand    // what was changed by hand, of services that are there or not
+	touched    []config.VirtualID                   // the keys of hand, in the order in which they came
+	timeouts   service.Timeouts
+	running    bool
+	services   map[config.VirtualID]*service.Service
 
 	publishing sync.Mutex // one event at a time
 }
@@ -52,6 +58,10 @@ func New(file *config.File, o Options) (*Director, error) {
 	d := &Director{
 		options: o, log: o.Logger, dataplane: o.Dataplane, file: file,
 		started: make(chan struct{}), ready: make(chan struct{}), services: map[config.VirtualID]*service.Service{},
+		hand: map[config.VirtualID]service.Hand{}, timeouts: service.DefaultTimeouts,
+	}
+	for _, e := range o.Hand {
+		d.remember(e.ID, e.Hand.Clone())
 	}
 	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, o.Logger)
 	return d, nil
@@ -72,6 +82,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	waiting.Go(func() { d.awaitReady(checking) })
+	waiting.Go(func() { d.estimate(checking) })
 	<-ctx.Done()
 	d.mu.Lock()
 	d.running = false
@@ -98,6 +109,25 @@ func (d *Director) start(ctx, checking context.Context) error {
 func (d *Director) awaitReady(ctx context.Context) {
 	if d.checks.awaitFirst(ctx) {
 		close(d.ready)
+	}
+}
+
+// estimate keeps the rates of all services up to date until ctx ends.
+func (d *Director) estimate(ctx context.Context) {
+	ticker := time.NewTicker(service.EstimateInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		d.mu.Lock()
+		services := slices.Collect(maps.Values(d.services))
+		d.mu.Unlock()
+		for _, s := range services {
+			s.Estimate()
+		}
 	}
 }
 
@@ -128,80 +158,121 @@ func (d *Director) Reload(file *config.File) error {
 
 // apply opens what is new, updates what stays and closes what goes, in this order: opening is what may fail.
 func (d *Director) apply(ctx context.Context, file *config.File) error {
-	opened, err := d.open(ctx, file.Spec)
+	before, configured := d.file, d.configured
+	d.file, d.configured = file, virtuals(file.Spec)
+	opened, err := d.open(ctx)
 	if err != nil {
+		d.file, d.configured = before, configured
 		return err
 	}
 	var events []service.Event
-	stays := map[config.VirtualID]bool{}
-	for _, v := range file.Spec.Virtuals {
-		stays[v.ID] = true
-		if s, ok := opened[v.ID]; ok {
-			d.services[v.ID] = s
-			events = append(events, event(service.ServiceAdded, v.ID, "configured"))
+	for _, id := range d.defined() {
+		if s, ok := opened[id]; ok {
+			d.services[id] = s
+			events = append(events, event(service.ServiceAdded, id, "configured"))
 			continue
 		}
-		changes, err := d.services[v.ID].Update(v)
+		def := d.definition(id)
+		if !def.Present() {
+			continue
+		}
+		changes, err := d.services[id].Update(def.Base())
 		if err != nil {
 			return fmt.Errorf("reload: %w", err) // Check has excluded it
 		}
 		events = append(events, changes...)
 	}
 	for id, s := range d.services {
-		if !stays[id] {
+		if def := d.definition(id); !def.Present() {
 			delete(d.services, id)
 			d.dataplane.Close(s)
 			events = append(events, event(service.ServiceRemoved, id, "no longer configured"))
 		}
 	}
-	d.file = file
 	d.publish(events)
-	return d.checks.set(d.wanted(file.Spec))
+	return d.checks.set(d.wanted())
 }
 
-// open opens the services of a Spec that are new. If one cannot be opened, none is.
-func (d *Director) open(ctx context.Context, spec config.Spec) (map[config.VirtualID]*service.Service, error) {
+func virtuals(spec config.Spec) map[config.VirtualID]*config.Virtual {
+	m := make(map[config.VirtualID]*config.Virtual, len(spec.Virtuals))
+	for i := range spec.Virtuals {
+		m[spec.Virtuals[i].ID] = &spec.Virtuals[i]
+	}
+	return m
+}
+
+// open opens the services that are defined and new. If one cannot be opened, none is.
+func (d *Director) open(ctx context.Context) (map[config.VirtualID]*service.Service, error) {
 	opened := map[config.VirtualID]*service.Service{}
-	for _, v := range spec.Virtuals {
-		if d.services[v.ID] != nil {
+	for _, id := range d.defined() {
+		def := d.definition(id)
+		if d.services[id] != nil || !def.Present() {
 			continue
 		}
-		s, err := service.New(v)
-		if err == nil {
-			err = d.dataplane.Open(ctx, s)
-		}
+		s, err := d.openOne(ctx, def)
 		if err != nil {
 			for _, s := range opened {
 				d.dataplane.Close(s)
 			}
 			return nil, err
 		}
-		opened[v.ID] = s
+		opened[id] = s
 	}
 	return opened, nil
 }
 
-// wanted returns the checks that a Spec needs, and whom the result of each concerns.
-func (d *Director) wanted(spec config.Spec) map[check.Spec][]target {
+func (d *Director) openOne(ctx context.Context, def service.Definition) (*service.Service, error) {
+	s, err := service.Define(def)
+	if err != nil {
+		return nil, err
+	}
+	return s, d.dataplane.Open(ctx, s)
+}
+
+// defined returns the services of the configuration in the order of the file, and then those that only were touched by
+// hand.
+func (d *Director) defined() []config.VirtualID {
+	ids := make([]config.VirtualID, 0, len(d.configured)+len(d.touched))
+	for i := range d.file.Spec.Virtuals {
+		ids = append(ids, d.file.Spec.Virtuals[i].ID)
+	}
+	for _, id := range d.touched {
+		if d.configured[id] == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// ids returns the services in the table: those of the configuration in the order of the file, then those made by hand.
+func (d *Director) ids() []config.VirtualID {
+	return slices.DeleteFunc(d.defined(), func(id config.VirtualID) bool { return d.services[id] == nil })
+}
+
+// wanted returns the checks that the configuration needs, and whom the result of each concerns.
+func (d *Director) wanted() map[check.Spec][]target {
 	wanted := map[check.Spec][]target{}
-	for _, v := range spec.Virtuals {
+	for id, v := range d.configured {
+		s := d.services[id]
+		if s == nil {
+			continue
+		}
 		for _, r := range v.Reals {
-			c := check.ForReal(v, r, d.options.RiseCount)
-			wanted[c] = append(wanted[c], target{d.services[v.ID], r.Addr})
+			c := check.ForReal(*v, r, d.options.RiseCount)
+			wanted[c] = append(wanted[c], target{s, r.Addr})
 		}
 	}
 	return wanted
 }
 
-// Table returns all virtual services as they are now, in the order of the file.
+// Table returns all virtual services as they are now: in the order of the file, then those made by hand.
 func (d *Director) Table() []service.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	table := make([]service.Snapshot, 0, len(d.services))
-	for _, v := range d.file.Spec.Virtuals {
-		if s := d.services[v.ID]; s != nil {
-			table = append(table, s.Snapshot())
-		}
+	ids := d.ids()
+	table := make([]service.Snapshot, 0, len(ids))
+	for _, id := range ids {
+		table = append(table, d.services[id].Snapshot())
 	}
 	return table
 }

@@ -255,3 +255,14 @@ func echoes(t testing.TB, c *net.TCPConn) {
 		t.Fatalf("echo: got %q, %v", b, err)
 	}
 }
+
+// relisten binds a VIP again.
+func relisten(t testing.TB, vip string) *net.TCPListener {
+	t.Helper()
+	l, err := net.Listen("tcp", vip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.(*net.TCPListener)
+}

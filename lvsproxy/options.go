@@ -25,6 +25,8 @@ type Options struct {
 	// OnEvent is called with every change of the table, one call at a time. It must return soon, and must not call the
 	// Director.
 	OnEvent func(service.Event)
+	// Hand is what was changed by hand before, from [Director.Hand].
+	Hand []HandEdit
 	// Logger gets what an operator should know; nil means none.
 	Logger *slog.Logger
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -47,4 +48,24 @@ type Conns interface {
 type Ender interface {
 	// End cuts off the connections of a service to a server and returns how many there were.
 	End(s *Service, server *Server) int
+}
+
+// Timeouts are how long connections last on which nothing moves, by state, as "ipvsadm --set" takes them.
+type Timeouts struct {
+	TCP    time.Duration `json:"tcp"`
+	TCPFin time.Duration `json:"tcp_fin"`
+	UDP    time.Duration `json:"udp"`
+}
+
+// DefaultTimeouts are the kernel's.
+var DefaultTimeouts = Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute}
+
+// Or returns t with what is 0 in it taken from o.
+func (t Timeouts) Or(o Timeouts) Timeouts {
+	return Timeouts{cmp.Or(t.TCP, o.TCP), cmp.Or(t.TCPFin, o.TCPFin), cmp.Or(t.UDP, o.UDP)}
+}
+
+// TimeoutSetter is what a [Dataplane] may be able to do besides: obey time-outs. One that cannot has none.
+type TimeoutSetter interface {
+	SetTimeouts(t Timeouts) error
 }

@@ -5,54 +5,35 @@ import (
 	"sync/atomic"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
-	"github.com/lvsession/lvsession/lvsproxy/config"
 )
 
 // Server is a real server, or the fallback server, of one virtual service. It outlives its place in the table as long
 // as connections use it. Its methods may be called concurrently.
 type Server struct {
+	service  *Service
 	addr     netip.AddrPort
 	name     string // addr as text
 	fallback bool
 
 	// Guarded by the service's lock.
-	forward config.Forward
-	nominal int // weight in the file
-	weight  int // weight in the table
-	order   int // place in the file
-	listed  bool
-	state   check.State
-	reason  string
+	settings ServerSettings // with the weight that the server has while it is up
+	origin   Origin
+	mark     Mark
+	weight   int // weight in the table
+	order    int // place in the file; those added by hand come after
+	listed   bool
+	state    check.State
+	reason   string
 
 	active, inactive atomic.Int64
-	conns            atomic.Uint64
 	connectErrors    atomic.Uint64
-	traffic          traffic
-}
-
-// Traffic is what went to a server and came back from it. Packets of TCP are segments, as the kernel counts them at the
-// client's side.
-type Traffic struct {
-	InPackets  uint64 `json:"in_packets"`
-	OutPackets uint64 `json:"out_packets"`
-	InBytes    uint64 `json:"in_bytes"`
-	OutBytes   uint64 `json:"out_bytes"`
-}
-
-type traffic struct {
-	inPackets, outPackets, inBytes, outBytes atomic.Uint64
+	stats            counters
 }
 
 // Carried counts traffic that a dataplane has carried.
 func (s *Server) Carried(t Traffic) {
-	s.traffic.inPackets.Add(t.InPackets)
-	s.traffic.outPackets.Add(t.OutPackets)
-	s.traffic.inBytes.Add(t.InBytes)
-	s.traffic.outBytes.Add(t.OutBytes)
-}
-
-func (t *traffic) load() Traffic {
-	return Traffic{t.inPackets.Load(), t.outPackets.Load(), t.inBytes.Load(), t.outBytes.Load()}
+	s.stats.carried(t)
+	s.service.stats.carried(t)
 }
 
 // Addr returns where the server listens.
@@ -84,7 +65,8 @@ func (s *Server) Canceled() { s.inactive.Add(-1) }
 func (s *Server) Established() {
 	s.inactive.Add(-1)
 	s.active.Add(1)
-	s.conns.Add(1)
+	s.stats.conns.Add(1)
+	s.service.stats.conns.Add(1)
 }
 
 // Closing makes an active connection inactive: one side has sent its last byte.

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,27 +15,36 @@ type Service struct {
 	id      config.VirtualID
 	settled chan struct{} // closed once it is known where the first connection goes
 
-	mu        sync.Mutex
-	spec      config.Virtual
-	scheduler scheduler.Scheduler
-	table     []*Server // in IPVS's order; the fallback among them while it stands in
-	servers   map[netip.AddrPort]*Server
-	fallback  *Server // nil if there is none
-	starting  bool    // some real server has not had its first result
-	skip      []*Server
+	mu         sync.Mutex
+	configured config.Virtual
+	hand       Hand
+	spec       config.Virtual // what both say together
+	scheduler  scheduler.Scheduler
+	table      []*Server // in IPVS's order; the fallback among them while it stands in
+	servers    map[netip.AddrPort]*Server
+	inOrder    []*Server // servers in the order of spec
+	fallback   *Server   // nil if there is none
+	live       int       // servers that are up, and unknown ones; not those removed by hand
+	unknown    int
+	starting   bool // some real server has not had its first result
+	skip       []*Server
+	stats      counters
 }
 
 // New returns the live service of a Spec. No real server is alive until [Service.SetState] says so.
 func New(v config.Virtual) (*Service, error) {
-	sched, err := scheduler.New(v.Scheduler)
-	if err != nil {
-		return nil, fmt.Errorf("virtual service %s: %w", v.ID.Addr, err)
-	}
-	s := &Service{id: v.ID, settled: make(chan struct{}), scheduler: sched, servers: map[netip.AddrPort]*Server{}, starting: true}
-	sched.Init(s.list())
+	return Define(Definition{ID: v.ID, Configured: &v})
+}
+
+// Define returns the live service of a Spec and what was changed of it by hand. Servers that were added by hand are up.
+func Define(d Definition) (*Service, error) {
+	v := d.Base()
+	s := &Service{id: v.ID, settled: make(chan struct{}), servers: map[netip.AddrPort]*Server{}, starting: true}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.apply(v)
+	if _, err := s.follow(v, d.Hand.Clone(), "", ""); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -71,14 +79,16 @@ func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	server := s.servers[addr]
-	if server == nil || state == check.Unknown {
+	if server == nil || server.origin == ByHand || state == check.Unknown {
 		return nil
 	}
 	server.reason = reason
 	if server.state == state {
 		return nil
 	}
+	s.count(server, -1)
 	server.state = state
+	s.count(server, +1)
 	s.place(server)
 	kind := ServerDown
 	if state == check.Up {
@@ -100,11 +110,25 @@ func (s *Service) State(addr netip.AddrPort) check.State {
 	return check.Unknown
 }
 
-// place puts a real server where its state and the service's quiescent say: into the table, to weight 0, or out.
+// count counts a real server in live or unknown, or takes it from there.
+func (s *Service) count(server *Server, change int) {
+	switch {
+	case server.mark == Removed:
+	case server.state == check.Up:
+		s.live += change
+	case server.state == check.Unknown:
+		s.unknown += change
+	}
+}
+
+// place puts a real server where its state, the service's quiescent and what was done by hand say: into the table, to
+// weight 0, or out.
 func (s *Service) place(server *Server) {
 	switch {
+	case server.mark == Removed:
+		s.unlist(server)
 	case server.state == check.Up:
-		s.enlist(server, server.nominal)
+		s.enlist(server, server.settings.Weight)
 	case s.spec.Quiescent:
 		s.enlist(server, 0)
 	default:
@@ -156,37 +180,22 @@ func (s *Service) switchFallback() []Event {
 	switch {
 	case f == nil:
 		return nil
-	case s.alive() && f.listed:
+	case s.live > 0 && f.listed:
 		s.unlist(f)
 		return []Event{newEvent(FallbackOff, s.id, f.addr, "a real server is alive")}
-	case !s.alive() && !f.listed:
+	case s.live == 0 && !f.listed:
 		s.enlist(f, 1)
 		return []Event{newEvent(FallbackOn, s.id, f.addr, "no real server is alive")}
 	}
 	return nil
 }
 
-func (s *Service) alive() bool {
-	for _, server := range s.servers {
-		if server.state == check.Up {
-			return true
-		}
-	}
-	return false
-}
-
 // settle ends the start once every server is known, and tells those who wait as soon as there is someone to pick.
 func (s *Service) settle() {
-	unknown := 0
-	for _, server := range s.servers {
-		if server.state == check.Unknown {
-			unknown++
-		}
-	}
-	if unknown == 0 {
+	if s.unknown == 0 {
 		s.starting = false
 	}
-	if unknown == 0 || s.alive() {
+	if s.unknown == 0 || s.live > 0 {
 		select {
 		case <-s.settled:
 		default:

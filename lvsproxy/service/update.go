@@ -9,92 +9,111 @@ import (
 	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 )
 
-// Update makes the service follow a new Spec of the same identity, and returns what changed. Servers that stay keep
-// their state, their place, their counts and their connections. A server that goes gets no new connection; those it has
-// go on. The error is about the Spec, and the service is as before then.
+// Update makes the service follow a new Spec of the same identity, and returns what changed. What was changed by hand
+// stays so. Servers that stay keep their state, their place, their counts and their connections. A server that goes gets
+// no new connection; those it has go on. The error is about the Spec, and the service is as before then.
 func (s *Service) Update(v config.Virtual) ([]Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follow(v, s.hand, "configured", "no longer configured")
+}
+
+// SetHand makes the service what its Spec and these changes by hand say, and returns what changed. It is like
+// [Service.Update] else.
+func (s *Service) SetHand(h Hand) ([]Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.follow(s.configured, h.Clone(), "by hand", "by hand")
+}
+
+// follow is called with the lock held. coming and going are the reasons of events.
+func (s *Service) follow(v config.Virtual, h Hand, coming, going string) ([]Event, error) {
 	if v.ID != s.id {
 		return nil, fmt.Errorf("virtual service %v cannot become %v", s.id, v.ID)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v.Scheduler != s.spec.Scheduler {
-		sched, err := scheduler.New(v.Scheduler)
+	spec := h.Over(v)
+	if s.scheduler == nil || spec.Scheduler != s.spec.Scheduler || spec.SchedFlags != s.spec.SchedFlags {
+		sched, err := scheduler.New(spec.Scheduler)
 		if err != nil {
 			return nil, fmt.Errorf("virtual service %s: %w", v.ID.Addr, err)
 		}
 		sched.Init(s.list())
 		s.scheduler = sched
 	}
-	return s.apply(v), nil
-}
-
-// apply makes the table that of a Spec whose scheduler is in place.
-func (s *Service) apply(v config.Virtual) (events []Event) {
-	before := s.spec.Reals
-	s.spec = v
-	events = append(events, s.dropServers(before, v.Reals)...)
-	for i, r := range v.Reals {
-		events = append(events, s.applyReal(i, r)...)
+	configured := make(map[netip.AddrPort]bool, len(v.Reals))
+	for _, r := range v.Reals {
+		configured[r.Addr] = true
 	}
-	events = append(events, s.applyFallback(v.Fallback)...)
+	s.configured, s.hand, s.spec = v, h, spec
+	events := s.dropServers(spec.Reals, going)
+	s.inOrder = make([]*Server, 0, len(spec.Reals))
+	for _, r := range spec.Reals {
+		events = append(events, s.applyReal(r, configured[r.Addr], coming)...)
+	}
+	events = append(events, s.applyFallback(spec.Fallback)...)
 	s.settle()
-	return events
+	return events, nil
 }
 
-// dropServers removes the servers that are in before and not in reals.
-func (s *Service) dropServers(before, reals []config.Real) (events []Event) {
+// dropServers removes the servers that are not in reals.
+func (s *Service) dropServers(reals []config.Real, reason string) (events []Event) {
 	stays := make(map[netip.AddrPort]bool, len(reals))
 	for _, r := range reals {
 		stays[r.Addr] = true
 	}
-	for _, r := range before {
-		if stays[r.Addr] {
+	for _, server := range s.inOrder {
+		if stays[server.addr] {
 			continue
 		}
-		s.unlist(s.servers[r.Addr])
-		delete(s.servers, r.Addr)
-		events = append(events, newEvent(ServerRemoved, s.id, r.Addr, "no longer configured"))
+		s.unlist(server)
+		s.count(server, -1)
+		delete(s.servers, server.addr)
+		events = append(events, newEvent(ServerRemoved, s.id, server.addr, reason))
 	}
 	return events
 }
 
-func (s *Service) applyReal(order int, r config.Real) []Event {
+// applyReal gives a server what the Spec says of it. It is called for one after the other in the order of the Spec.
+func (s *Service) applyReal(r config.Real, configured bool, reason string) []Event {
 	server, known := s.servers[r.Addr]
-	if !known {
-		server = &Server{addr: r.Addr, name: r.Addr.String()}
+	if known {
+		s.count(server, -1)
+	} else {
+		server = &Server{service: s, addr: r.Addr, name: r.Addr.String()}
 		s.servers[r.Addr] = server
 	}
-	changed := server.nominal != r.Weight || server.forward != r.Forward
-	server.order, server.nominal, server.forward = order, r.Weight, r.Forward
+	before, mark := server.settings, server.mark
+	server.settings, server.mark = ServerSettingsOf(r), s.hand.mark(r.Addr)
+	server.settings.Tunnel = s.hand.Servers[r.Addr].Settings.Tunnel
+	server.origin = Configured
+	if !configured {
+		server.origin, server.state, server.reason = ByHand, check.Up, "added by hand"
+	}
+	server.order = len(s.inOrder)
+	s.inOrder = append(s.inOrder, server)
+	s.count(server, +1)
 	s.place(server)
 	switch {
-	case !known:
-		return []Event{newEvent(ServerAdded, s.id, r.Addr, "configured")}
-	case changed:
+	case !known || mark == Removed && server.mark != Removed:
+		return []Event{newEvent(ServerAdded, s.id, r.Addr, reason)}
+	case mark != Removed && server.mark == Removed:
+		return []Event{newEvent(ServerRemoved, s.id, r.Addr, reason)}
+	case before != server.settings:
 		return []Event{newEvent(ServerChanged, s.id, r.Addr, fmt.Sprintf("weight %d, %s", r.Weight, r.Forward))}
 	}
 	return nil
 }
 
 func (s *Service) applyFallback(f config.Fallback) []Event {
-	if old := s.fallback; old != nil && (old.addr != f.Addr || old.forward != f.Forward) {
+	if old := s.fallback; old != nil && (old.addr != f.Addr || old.settings.Forward != f.Forward) {
 		s.unlist(old)
 		s.fallback = nil
 	}
 	if s.fallback == nil && !f.IsZero() {
-		s.fallback = &Server{addr: f.Addr, name: f.Addr.String(), fallback: true, forward: f.Forward, order: -1, nominal: 1, state: check.Up}
+		s.fallback = &Server{
+			service: s, addr: f.Addr, name: f.Addr.String(), fallback: true, order: -1, origin: Configured,
+			settings: ServerSettings{Forward: f.Forward, Weight: 1}, state: check.Up,
+		}
 	}
 	return s.switchFallback()
-}
-
-// Addrs returns the addresses of the real servers in the order of the Spec.
-func (s *Service) Addrs() []netip.AddrPort {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	addrs := make([]netip.AddrPort, len(s.spec.Reals))
-	for i, r := range s.spec.Reals {
-		addrs[i] = r.Addr
-	}
-	return addrs
 }
