@@ -42,11 +42,22 @@ type Director struct {
 
 // Check reports what a file asks for that a Director with these options cannot do, as a config.Problems, or nil.
 func Check(file *config.File, dataplane service.Dataplane) error {
-	abilities := dataplane.Abilities()
-	abilities.Schedulers = scheduler.Names()
-	abilities.CheckTypes = check.Types()
-	abilities.Services = check.Services()
-	return file.Unsupported(abilities)
+	return file.Unsupported(abilities(dataplane))
+}
+
+// Ignored returns what a file asks for and a Director does not do, though connections go where they should. They are
+// warnings, beside those in file.Warnings.
+func Ignored(file *config.File, dataplane service.Dataplane) []config.Problem {
+	return file.Ignored(abilities(dataplane))
+}
+
+// abilities completes a dataplane's with what the control plane can do whatever the dataplane.
+func abilities(dataplane service.Dataplane) config.Abilities {
+	a := dataplane.Abilities()
+	a.Schedulers = scheduler.Names()
+	a.CheckTypes = check.Types()
+	a.Services = check.Services()
+	return a
 }
 
 // New returns a Director for a file. The error is that of [Check].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -65,9 +66,9 @@ func (d *Director) load(path string, r config.Resolver) {
 	}
 }
 
-// LogWarnings logs the warnings about a file.
+// LogWarnings logs the warnings about a file, and what in it the Director does not act on.
 func (d *Director) LogWarnings(file *config.File) {
-	for _, w := range file.Warnings {
+	for _, w := range slices.Concat(file.Warnings, Ignored(file, d.dataplane)) {
 		d.log.Warn("configuration", "warning", w)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -17,11 +18,9 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	if len(rest) == 1 {
 		path = rest[0]
 	}
-	file, err := loadFile(path)
-	if file != nil {
-		for _, w := range file.Warnings {
-			fmt.Fprintf(stdout, "warning: %v\n", w)
-		}
+	file, warnings, err := loadFile(path)
+	for _, w := range warnings {
+		fmt.Fprintf(stdout, "warning: %v\n", w)
 	}
 	if err != nil {
 		return explain(err, stdout, stderr)
@@ -30,18 +29,19 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	for _, v := range file.Spec.Virtuals {
 		reals += len(v.Reals)
 	}
-	fmt.Fprintf(stdout, "%s is good: virtual services: %d, real servers: %d, warnings: %d\n", path, len(file.Spec.Virtuals), reals, len(file.Warnings))
+	fmt.Fprintf(stdout, "%s is good: virtual services: %d, real servers: %d, warnings: %d\n", path, len(file.Spec.Virtuals), reals, len(warnings))
 	return exitOK
 }
 
 // loadFile loads a file and checks it against what the director can do. With an error of the latter kind, it returns the
-// file all the same.
-func loadFile(path string) (*config.File, error) {
+// file and its warnings all the same.
+func loadFile(path string) (*config.File, []config.Problem, error) {
 	file, err := config.Load(path, config.SystemResolver{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return file, lvsproxy.Check(file, userspace.New(userspace.Options{}))
+	dataplane := userspace.New(userspace.Options{})
+	return file, slices.Concat(file.Warnings, lvsproxy.Ignored(file, dataplane)), lvsproxy.Check(file, dataplane)
 }
 
 // explain prints what is wrong with a file and returns the exit code.
@@ -63,7 +63,7 @@ func printConfig(o options, stdout, stderr io.Writer) int {
 	for _, line := range o.lines() {
 		fmt.Fprintf(stdout, "# %s\n", line)
 	}
-	file, err := loadFile(o.config)
+	file, _, err := loadFile(o.config)
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}

@@ -20,7 +20,7 @@ func serve(o options, stderr io.Writer) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first of all: a HUP that comes early must not end the process
 	defer signal.Stop(hup)
-	file, err := loadFile(o.config)
+	file, _, err := loadFile(o.config)
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}

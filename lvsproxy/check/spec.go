@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -36,12 +37,15 @@ func Types() []config.CheckType {
 func Services() []string { return []string{"http", "https", "none"} }
 
 // ForReal returns the check of a real server of a virtual service. What an outcome does not depend on is left zero, so
-// that as many checks as possible are one.
+// that as many checks as possible are one. A risecount in the file counts before riseCount.
 func ForReal(v config.Virtual, r config.Real, riseCount int) Spec {
 	c := v.Check
+	if c.RiseCount != 0 {
+		riseCount = c.RiseCount
+	}
 	s := Spec{Type: c.Type, Target: r.Addr, Interval: c.Interval, FailureCount: c.FailureCount, RiseCount: max(riseCount, 1)}
-	if c.Port != 0 {
-		s.Target = netip.AddrPortFrom(r.Addr.Addr(), c.Port)
+	if port := cmp.Or(c.Port, r.CheckPort); port != 0 {
+		s.Target = netip.AddrPortFrom(r.Addr.Addr(), port)
 	}
 	switch c.Type {
 	case config.CheckOn, config.CheckOff:

@@ -7,41 +7,141 @@ import (
 	"strings"
 )
 
-// Abilities are what a director can do: its dataplane, its schedulers, its checks.
+// Abilities are what a director can do: its dataplane, its schedulers, its checks. What is not named here it cannot do:
+// who implements something sets its field, in the dataplane's Abilities method or where the director completes them.
 type Abilities struct {
 	// Dataplane is the dataplane's name, for messages.
 	Dataplane  string
 	Protocols  []Protocol
 	Forwards   []Forward
 	Schedulers []string
+	// CheckTypes are how a real server can be checked, ping and external programs among them.
 	CheckTypes []CheckType
 	// Services are those that a negotiate or combined check can speak.
 	Services []string
 	// Local reports whether an address is the director's own in a way that makes gate and masq the same to it; it may
 	// be nil. IPVS too delivers to a local address instead of routing.
 	Local func(netip.Addr) bool
-	// Thresholds tells that l: and u: of a real server are obeyed.
-	Thresholds bool
+	// Dataplanes are the values of dataplane= that the director can follow.
+	Dataplanes []string
+
+	// What is refused where it is asked for and missing, because connections would go elsewhere than the file says.
+
+	Thresholds      bool // l: and u: of a real server are obeyed
+	AnyPort         bool // a virtual service of port 0 takes every port
+	Persistence     bool // persistent and netmask
+	SchedFlags      bool // schedflags
+	OnePacket       bool // ops
+	ProxyIn         bool // acceptproxy
+	ProxyOut        bool // sendproxy
+	SlowStart       bool // slowstart
+	MaxConns        bool // maxconn
+	Queue           bool // queue and queuetimeout
+	ConnectTimeout  bool // servertimeout
+	IdleTimeout     bool // idletimeout
+	DrainTimeout    bool // draintimeout
+	FallbackCommand bool // fallbackcommand is run
+	Execute         bool // execute starts other directors
+	Maintenance     bool // files in maintenancedir take servers out
+
+	// What is only warned of, because connections go where they should.
+
+	KeepTable   bool // cleanstop=no leaves the table behind
+	Mail        bool // emailalert
+	Webhook     bool // webhook
+	MonitorFile bool // monitorfile
+	LogFile     bool // logfile
+	Callback    bool // callback
 }
 
-// Unsupported returns a [Problems] with everything that the file asks for and a director with these abilities cannot
-// do, or nil.
+// Unsupported returns a [Problems] with everything that the file asks for, a director with these abilities cannot do,
+// and connections depend on; or nil. [File.Ignored] returns the rest.
 func (f *File) Unsupported(a Abilities) error {
-	var ps Problems
-	for i, v := range f.Spec.Virtuals {
-		complain := func(real int, directive, format string, args ...any) {
-			ps = append(ps, Problem{f.Name, f.line(i, real, directive), fmt.Sprintf(format, args...)})
-		}
-		a.checkVirtual(v, complain)
-		for j, r := range v.Reals {
-			a.checkReal(j, r, complain)
+	return f.UnsupportedBy(func(Virtual) Abilities { return a })
+}
+
+// UnsupportedBy is Unsupported for a director whose services have different dataplanes. What concerns the whole file is
+// asked of the zero Virtual.
+func (f *File) UnsupportedBy(of func(Virtual) Abilities) error {
+	refused, _ := f.missing(of)
+	return refused.err()
+}
+
+// Ignored returns what the file asks for and a director with these abilities does not do, though connections go where
+// they should.
+func (f *File) Ignored(a Abilities) []Problem {
+	return f.IgnoredBy(func(Virtual) Abilities { return a })
+}
+
+// IgnoredBy is to Ignored what UnsupportedBy is to Unsupported.
+func (f *File) IgnoredBy(of func(Virtual) Abilities) []Problem {
+	_, ignored := f.missing(of)
+	return ignored
+}
+
+func (f *File) missing(of func(Virtual) Abilities) (refused, ignored Problems) {
+	var virtual int
+	into := func(ps *Problems) complaint {
+		return func(real int, directive, format string, args ...any) {
+			*ps = append(*ps, Problem{f.Name, f.line(virtual, real, directive), fmt.Sprintf(format, args...)})
 		}
 	}
-	return slices.Compact(ps).err() // a range of real servers complains once
+	refuse, ignore := into(&refused), into(&ignored)
+	virtual = -1
+	of(Virtual{}).checkFile(f.Spec, refuse, ignore)
+	for i, v := range f.Spec.Virtuals {
+		virtual = i
+		a := of(v)
+		a.checkVirtual(v, refuse)
+		a.checkOwn(v, refuse)
+		a.checkHarmless(v, ignore)
+		for j, r := range v.Reals {
+			a.checkReal(j, r, refuse)
+		}
+	}
+	refused.sort()
+	ignored.sort()
+	return slices.Compact(refused), slices.Compact(ignored) // a range of real servers complains once, and so does the whole file
 }
 
 // complaint reports what cannot be done, where real is -1 for a directive of the virtual service.
 type complaint func(real int, directive, format string, args ...any)
+
+func (a Abilities) checkFile(s Spec, refuse, ignore complaint) {
+	if !a.Execute && len(s.Execute) > 0 {
+		refuse(-1, "execute", "execute is not supported yet: start one lvsproxy for each file instead")
+	}
+	if !a.Maintenance && s.MaintenanceDir != "" {
+		refuse(-1, "maintenancedir", "maintenancedir is not supported yet: set a server's weight to 0 and reload instead")
+	}
+	if !a.KeepTable && !s.CleanStop {
+		ignore(-1, "cleanstop", noKeep, a.Dataplane)
+	}
+	if !a.LogFile && s.LogFile != "" {
+		ignore(-1, "logfile", "logfile is not supported yet: lvsproxy logs to standard error")
+	}
+	if !a.Callback && s.Callback != "" {
+		ignore(-1, "callback", "callback is not supported yet: no program is run when the file changes")
+	}
+}
+
+const noKeep = "cleanstop=no has no effect with the %s dataplane: connections end with lvsproxy, after they were drained"
+
+// checkHarmless is about what only people and programs see that look at the director.
+func (a Abilities) checkHarmless(v Virtual, ignore complaint) {
+	if !a.KeepTable && !v.CleanStop {
+		ignore(-1, "cleanstop", noKeep, a.Dataplane)
+	}
+	if !a.Mail && v.Alert.To != "" {
+		ignore(-1, "emailalert", "emailalert is not supported yet: no e-mail is sent")
+	}
+	if !a.Webhook && v.Alert.Webhook != "" {
+		ignore(-1, "webhook", "webhook is not supported yet: nothing is posted")
+	}
+	if !a.MonitorFile && v.MonitorFile != "" {
+		ignore(-1, "monitorfile", "monitorfile is not supported yet: check results are in the log")
+	}
+}
 
 func (a Abilities) checkVirtual(v Virtual, complain complaint) {
 	if !slices.Contains(a.Protocols, v.ID.Protocol) {
@@ -51,6 +151,9 @@ func (a Abilities) checkVirtual(v Virtual, complain complaint) {
 		}
 		complain(-1, directive, "protocol %s is not supported yet by the %s dataplane: expected %s", v.ID.Protocol, a.Dataplane, join(a.Protocols))
 	}
+	if !a.AnyPort && v.ID.Protocol != FWM && v.ID.Addr.Port() == 0 {
+		complain(-1, "virtual", "a virtual service of every port is not supported yet by the %s dataplane: expected a port from 1 to 65535", a.Dataplane)
+	}
 	if !slices.Contains(a.Schedulers, v.Scheduler) {
 		complain(-1, "scheduler", "scheduler %s is not supported yet: expected %s", v.Scheduler, join(a.Schedulers))
 	}
@@ -58,7 +161,41 @@ func (a Abilities) checkVirtual(v Virtual, complain complaint) {
 		complain(-1, "fallback", "fallback by %s (the method where none is given is gate): the %s dataplane forwards by %s: expected fallback=%s %s",
 			f.Forward, a.Dataplane, join(a.Forwards), f.Addr, a.Forwards[0])
 	}
+	without := func(can, asked bool, directive string) {
+		if asked && !can {
+			complain(-1, directive, "%s is not supported yet by the %s dataplane: expected no such directive", directive, a.Dataplane)
+		}
+	}
+	without(a.Persistence, v.Persistence.Timeout != 0, "persistent")
+	without(a.SchedFlags, v.SchedFlags != "", "schedflags")
+	without(a.OnePacket, v.OnePacket, "ops")
+	without(a.FallbackCommand, v.FallbackCommand != "", "fallbackcommand")
 	a.checkCheck(v.Check, complain)
+}
+
+// checkOwn is about the directives that ldirectord does not have.
+func (a Abilities) checkOwn(v Virtual, complain complaint) {
+	o := v.Own
+	for _, one := range []struct {
+		directive  string
+		can, asked bool
+	}{
+		{"acceptproxy", a.ProxyIn, o.ProxyIn},
+		{"sendproxy", a.ProxyOut, o.ProxyOut != 0},
+		{"slowstart", a.SlowStart, o.SlowStart != 0},
+		{"maxconn", a.MaxConns, o.MaxConns != 0},
+		{"queue", a.Queue, o.Queue != 0},
+		{"servertimeout", a.ConnectTimeout, o.ConnectTimeout != 0},
+		{"idletimeout", a.IdleTimeout, o.IdleTimeout != 0},
+		{"draintimeout", a.DrainTimeout, o.DrainTimeout != 0},
+	} {
+		if one.asked && !one.can {
+			complain(-1, one.directive, "%s is not supported yet by the %s dataplane: expected no such directive", one.directive, a.Dataplane)
+		}
+	}
+	if o.Dataplane != "" && o.Dataplane != a.Dataplane && !slices.Contains(a.Dataplanes, o.Dataplane) {
+		complain(-1, "dataplane", "dataplane %s is not supported yet: expected %s", o.Dataplane, join(append([]string{a.Dataplane}, a.Dataplanes...)))
+	}
 }
 
 func (a Abilities) checkCheck(c Check, complain complaint) {

@@ -12,7 +12,7 @@ func TestDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, known := range []map[string]directive{globalDirectives, virtualDirectives, {"virtual": nil, "virtual6": nil}} {
+	for _, known := range []map[string]directive{outside, inside, {"virtual": nil, "virtual6": nil}} {
 		for name := range known {
 			if !strings.Contains(string(page), "`"+name+"`") {
 				t.Errorf("docs/operator.md does not explain %s", name)

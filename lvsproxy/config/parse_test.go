@@ -24,20 +24,24 @@ func TestTalk(t *testing.T) {
 	real := func(addr string) Real {
 		return Real{Addr: addrPort(addr), Forward: Masq, Weight: 1, Request: "/lvscheck.html", Receive: "C.*"}
 	}
-	want := Spec{CheckInterval: 300 * time.Second, Virtuals: []Virtual{{
+	want := Spec{CheckInterval: 300 * time.Second, CleanStop: true, LogFile: "local0", Virtuals: []Virtual{{
 		ID:        VirtualID{Protocol: TCP, Addr: addrPort("172.16.1.11:80")},
 		Scheduler: "wrr",
 		Check: Check{
 			Type: CheckNegotiate, Service: "http", Method: "GET", Interval: 300 * time.Second,
-			ConnectTimeout: 10 * time.Second, NegotiateTimeout: 10 * time.Second, FailureCount: 1,
+			ConnectTimeout: 10 * time.Second, NegotiateTimeout: 10 * time.Second, FailureCount: 1, Count: 1, Command: "/bin/true",
 		},
-		Reals: []Real{real("192.168.0.101:80"), real("192.168.0.102:80")},
+		CleanStop: true,
+		Reals:     []Real{real("192.168.0.101:80"), real("192.168.0.102:80")},
 	}}}
 	if !reflect.DeepEqual(f.Spec, want) {
 		t.Errorf("got  %+v\nwant %+v", f.Spec, want)
 	}
-	if len(f.Warnings) != 1 || f.Warnings[0].Line != 5 || !strings.Contains(f.Warnings[0].Message, "logfile is not supported yet") {
-		t.Errorf("warnings: %v, want one about logfile in line 5", f.Warnings)
+	if f.Warnings != nil {
+		t.Errorf("warnings: %v, want none", f.Warnings)
+	}
+	if ignored := f.Ignored(userspace); len(ignored) != 1 || ignored[0].Line != 5 || !strings.Contains(ignored[0].Message, "logfile is not supported yet") {
+		t.Errorf("ignored: %v, want logfile in line 5", ignored)
 	}
 	if err := f.Unsupported(userspace); err != nil {
 		t.Errorf("unsupported: %v", err)
@@ -68,8 +72,9 @@ func TestDefaults(t *testing.T) {
 	want := Virtual{
 		ID: VirtualID{Protocol: TCP, Addr: addrPort("10.0.0.1:80")}, Scheduler: "wrr",
 		Check: Check{Type: CheckNegotiate, Service: "http", Method: "GET", Interval: 10 * time.Second,
-			ConnectTimeout: 5 * time.Second, NegotiateTimeout: 30 * time.Second, FailureCount: 1},
-		Reals: []Real{{Addr: addrPort("10.0.0.2:80"), Forward: Masq, Weight: 1, Request: "/"}},
+			ConnectTimeout: 5 * time.Second, NegotiateTimeout: 30 * time.Second, FailureCount: 1, Count: 1, Command: "/bin/true"},
+		CleanStop: true,
+		Reals:     []Real{{Addr: addrPort("10.0.0.2:80"), Forward: Masq, Weight: 1, Request: "/"}},
 	}
 	if !reflect.DeepEqual(v, want) || warnings != nil {
 		t.Errorf("got  %+v %v\nwant %+v", v, warnings, want)
@@ -115,7 +120,7 @@ func TestSection(t *testing.T) {
 		{"checkinterval of a service is ignored", "checkinterval=7", "\tcheckinterval=2", func(v Virtual) any { return v.Check.Interval }, 7 * time.Second},
 		{"but not with fork", "fork=yes", "\tcheckinterval=2", func(v Virtual) any { return v.Check.Interval }, 2 * time.Second},
 		{"a number as checktype", "", "\tchecktype=4", func(v Virtual) any { return v.Check }, Check{Type: CheckCombined, Every: 4, Service: "http", Method: "GET",
-			Interval: 10 * time.Second, ConnectTimeout: 5 * time.Second, NegotiateTimeout: 30 * time.Second, FailureCount: 1}},
+			Interval: 10 * time.Second, ConnectTimeout: 5 * time.Second, NegotiateTimeout: 30 * time.Second, FailureCount: 1, Count: 1, Command: "/bin/true"}},
 		{"checkport", "", "\tcheckport=8081", func(v Virtual) any { return v.Check.Port }, uint16(8081)},
 		{"httpmethod in lower case", "", "\thttpmethod=head", func(v Virtual) any { return v.Check.Method }, "HEAD"},
 		{"virtualhost in quotes", "", "\tvirtualhost=\"www.example\"", func(v Virtual) any { return v.Check.VirtualHost }, "www.example"},
@@ -192,7 +197,7 @@ func TestReal(t *testing.T) {
 		{"10.0.0.2:8080 masq", []Real{base("10.0.0.2:8080", Masq)}},
 		{"web1.example:http masq", []Real{base("192.168.0.101:80", Masq)}},
 		{"10.0.0.2:80 gate", []Real{base("10.0.0.2:80", Gate)}},
-		{"10.0.0.2:8080 gate", []Real{base("10.0.0.2:80", Gate)}},
+		{"10.0.0.2:8080 gate", with(base("10.0.0.2:80", Gate), func(r *Real) { r.CheckPort = 8080 })},
 		{"10.0.0.2 ipip", []Real{base("10.0.0.2:80", IPIP)}},
 		{"10.0.0.2:80 masq 10", with(base("10.0.0.2:80", Masq), func(r *Real) { r.Weight = 10 })},
 		{"10.0.0.2:80 masq 0", with(base("10.0.0.2:80", Masq), func(r *Real) { r.Weight = 0 })},
@@ -219,7 +224,7 @@ func TestErrors(t *testing.T) {
 		want       []string // "line: part of the message", all errors in order
 	}{
 		{"unknown global directive", "chekinterval=3\n", []string{`1: unknown directive "chekinterval": expected checkinterval?`}},
-		{"unknown directive unlike any", "frobnicate=3\n", []string{`1: unknown directive "frobnicate": expected one of autoreload, callback`}},
+		{"unknown directive unlike any", "frobnicate=3\n", []string{`1: unknown directive "frobnicate": expected one of acceptproxy, autoreload, callback`}},
 		{"unknown directive in a section", v + "\tshceduler=rr\n", []string{`2: unknown directive "shceduler" in a virtual section: expected scheduler?`}},
 		{"section directive outside", "real=10.0.0.2:80 masq\n", []string{`1: "real" belongs to a virtual section: indent it`}},
 		{"global directive inside", v + "\tautoreload=yes\n", []string{`2: "autoreload" is a global directive: it must not be indented`}},
@@ -242,8 +247,7 @@ func TestErrors(t *testing.T) {
 		{"bad method", v + "\treal=10.0.0.2:80 nat\n", []string{`2: "nat" after the real server's address: expected gate|masq|ipip`}},
 		{"bad weight", v + "\treal=10.0.0.2:80 masq 70000\n", []string{`2: weight is "70000": expected a whole number from 0 to 65535`}},
 		{"rest of a real line", v + "\treal=10.0.0.2:80 masq 1 fast\n", []string{`2: "masq 1 fast" after`}},
-		{"masq without a port", v + "\treal=10.0.0.2 masq\n", []string{"2: real server without a port"}},
-		{"duplicate real", v + "\treal=10.0.0.2:80 masq\n\treal=10.0.0.2:80 masq 2\n", []string{"3: duplicate real server 10.0.0.2:80: the first is at line 2"}},
+		{"no port, but for every one", "virtual=10.0.0.1:0\n\tscheduler=rr\n", []string{"1: virtual service of port 0, which means every port: expected persistent"}},
 		{"range reversed", v + "\treal=10.0.0.9->10.0.0.2:80 masq\n", []string{"2: range 10.0.0.9->10.0.0.2 is the wrong way round"}},
 		{"range too large", v + "\treal=10.0.0.0->11.0.0.0:80 masq\n", []string{"2: range 10.0.0.0->11.0.0.0 holds 16777217 addresses"}},
 		{"real6 in virtual", v + "\treal6=[2001:db8::2]:80 masq\n", []string{"2: real6 in a virtual section: expected real"}},
@@ -265,8 +269,27 @@ func TestErrors(t *testing.T) {
 		{"bad checkport", v + "\tcheckport=0\n", []string{`2: checkport is "0"`}},
 		{"bad fallback", v + "\tfallback=127.0.0.1:80 nat\n", []string{`2: "127.0.0.1:80 nat" is no fallback server`}},
 		{"fallback is a real server", v + "\treal=10.0.0.2:80 masq\n\tfallback=10.0.0.2 masq\n", []string{"3: fallback server 10.0.0.2:80 is a real server too, at line 2"}},
-		{"persistence", v + "\tpersistent=600\n", []string{"2: persistent is not supported yet"}},
-		{"maintenance", "maintenancedir=/etc/m\n", []string{"1: maintenancedir is not supported yet"}},
+		{"bad persistence", v + "\tpersistent=long\n", []string{`2: persistent is "long": expected a whole number from 1 to 2678400`}},
+		{"netmask by length", v + "\tnetmask=24\n", []string{`2: netmask is "24": expected a dotted quad`}},
+		{"netmask with holes", v + "\tnetmask=255.0.255.0\n", []string{`2: netmask is "255.0.255.0": expected ones followed by zeros`}},
+		{"netmask of IPv6 as a quad", "virtual6=[2001:db8::1]:80\n\tnetmask=255.0.0.0\n", []string{`2: netmask is "255.0.0.0": expected a prefix length from 1 to 128`}},
+		{"another scheduler's flag", v + "\tschedflags=sh-port\n", []string{`2: schedflags: "sh-port" is a flag of scheduler sh: expected flag-1`}},
+		{"unknown flag", v + "\tschedflags=flag-4\n", []string{`2: schedflags: "flag-4": expected flag-1, flag-2, flag-3, sh-fallback`}},
+		{"ops", v + "\tops=true\n", []string{`2: ops is "true": expected yes or no`}},
+		{"no address for alerts", "emailalert=\"\"\n", []string{"1: emailalert is empty"}},
+		{"no such status", "emailalertstatus=running,walking\n", []string{`1: emailalertstatus is "running,walking": expected all, none, or some of`}},
+		{"none and another", "emailalertstatus=none,all\n", []string{`1: emailalertstatus is "none,all": expected none without any other`}},
+		{"no frequency", "emailalertfreq=often\n", []string{`1: emailalertfreq is "often": expected a whole number from 0`}},
+		{"mail to nowhere", "smtp=\"mail\"\n", []string{`1: smtp is "\"mail\"": expected a host name or an IPv4 address`}},
+		{"password not quoted", v + "\tpasswd=hunter2\n", []string{"2: passwd is not: expected a value in double quotes"}},
+		{"unknown own directive", v + "\t#lvsproxy: maxcon=1\n", []string{`2: unknown directive "maxcon" after #lvsproxy:: expected maxconn?`}},
+		{"own form for another's directive", v + "\t#lvsproxy: real=10.0.0.2:80 masq\n", []string{`2: unknown directive "real" after #lvsproxy:`}},
+		{"indented own directive, no section", "\t#lvsproxy: maxconn=1\n", []string{`1: "maxconn" is indented, but no virtual section is open`}},
+		{"queue without its time-out", v + "\tqueue=1\n", []string{"2: queue and queuetimeout: expected both, or neither"}},
+		{"no PROXY protocol", v + "\tsendproxy=v3\n", []string{`2: sendproxy is "v3": expected v1, v2 or no`}},
+		{"no dataplane", v + "\tdataplane=dpdk\n", []string{`2: dataplane is "dpdk": expected auto or userspace or ebpf or ipvs`}},
+		{"no webhook", v + "\twebhook=example.com\n", []string{`2: webhook is "example.com": expected an address that begins with http`}},
+		{"no duration", v + "\tidletimeout=5 minutes\n", []string{`2: idletimeout is "5 minutes": expected a number of seconds from 0`}},
 		{"all errors are reported, by line", "quiescent=x\nvirtual=10.0.0.1:80\n\treal=10.0.0.2\n\tscheduler=9\n\tfoo=1\nbar=2\n",
 			[]string{"1: quiescent", "3: \"10.0.0.2\"", "4: scheduler", "5: unknown directive \"foo\"", "6: unknown directive \"bar\""}},
 		{"the lines of a broken section are checked", "virtual=?\n\tservice=gopher\n", []string{"1: \"?\"", "2: service"}},
@@ -293,14 +316,20 @@ func TestErrors(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	const v = "virtual=10.0.0.1:80\n"
 	tests := []struct{ file, want string }{
-		{"emailalert=\"ops@example.com\"\n", "t.cf:1: emailalert is not supported yet: no e-mail is sent"},
 		{"checkinterval=10s\n", `t.cf:1: checkinterval is "10s": read as 10`},
 		{"supervised\n", "t.cf:1: write supervised=yes"},
 		{"supervised=no\n", "t.cf:1: supervised=no has no effect"},
 		{"readdquiescent=yes\n", "t.cf:1: readdquiescent=yes has no effect"},
-		{"cleanstop=no\n", "t.cf:1: cleanstop=no is not supported yet"},
-		{"checkcount=3\n", "t.cf:1: checkcount only counts for ping checks"},
-		{v + "\tpasswd=\"hunter2\"\n", "t.cf:2: passwd is not supported yet"},
+		{"checkcount=3\n", "t.cf:1: checkcount counts only for ping checks"},
+		{"checkcount=3\n" + v + "\tchecktype=ping\n", ""},
+		{v + "\tcheckcount=3\n", "t.cf:2: checkcount counts only for ping checks"},
+		{v + "\tpasswd=\"hunter2\"\n", ""},
+		{v + "\treal=10.0.0.2:80 masq\n\treal=10.0.0.2:80 masq 2\n", "t.cf:3: real server 10.0.0.2:80 again: this line counts, not line 2"},
+		{v + "\treal=10.0.0.2:80 masq fast 2\n", `t.cf:2: "fast" in a real server's line is ignored`},
+		{v + "\tnetmask=255.0.0.0\n", "t.cf:2: netmask counts only together with persistent"},
+		{v + "\tops=yes\n", "t.cf:2: ops counts only with protocol=udp"},
+		{v + "\tscheduler=Wrr\n", `t.cf:2: scheduler is "Wrr": read as "rr"`},
+		{"virtual=10.0.0.1:80 and more\n", `t.cf:1: virtual service is "10.0.0.1:80 and more": read as "10.0.0.1:80"`},
 		{v + "\treal=10.0.0.2:8080 gate\n", "t.cf:2: gate cannot change ports: port 80 is used, not 8080"},
 		{v + "\tcheckinterval=3\n", "t.cf:2: checkinterval of a virtual service counts only with fork=yes"},
 		{v + "\thttpmethod=HEAD\n\treceive=\"x\"\n", "t.cf:2: an answer to HEAD has no body"},
@@ -320,6 +349,31 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestIgnored: what changes nothing about where connections go is accepted, and said.
+func TestIgnored(t *testing.T) {
+	f, err := Parse("t.cf", []byte("emailalert=\"ops@example.com\"\ncleanstop=no\ncallback=\"/bin/x\"\n"+
+		"virtual=10.0.0.1:80\n\tmonitorfile=/tmp/m\n\t#lvsproxy: webhook=https://example.com\nvirtual=10.0.0.1:81\n\tscheduler=rr\n"), names{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Unsupported(userspace); err != nil {
+		t.Error(err)
+	}
+	want := `t.cf:1: emailalert is not supported yet: no e-mail is sent
+t.cf:2: cleanstop=no has no effect with the userspace dataplane: connections end with lvsproxy, after they were drained
+t.cf:3: callback is not supported yet: no program is run when the file changes
+t.cf:5: monitorfile is not supported yet: check results are in the log
+t.cf:6: webhook is not supported yet: nothing is posted`
+	if got := Problems(f.Ignored(userspace)).Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	all := userspace
+	all.KeepTable, all.Mail, all.Webhook, all.MonitorFile, all.LogFile, all.Callback = true, true, true, true, true, true
+	if got := f.Ignored(all); got != nil {
+		t.Errorf("got %v from a director that does it all", got)
+	}
+}
+
 func TestUnsupported(t *testing.T) {
 	file := `virtual=10.0.0.1:80
 	real=10.0.0.2:80 masq
@@ -335,7 +389,25 @@ virtual=10.0.0.1:81
 	protocol=udp
 virtual=3
 	real=10.0.0.2 masq
+virtual=10.0.0.1:0
+	persistent=60
+	schedflags=flag-1
+	acceptproxy=yes
+	sendproxy=v1
+	slowstart=1
+	maxconn=1
+	queue=1
+	queuetimeout=1
+	idletimeout=1
+	draintimeout=1
+	dataplane=ipvs
+	fallbackcommand=/bin/x
+virtual=10.0.0.1:53
+	ops=yes
 fallback=127.0.0.1
+servertimeout=1
+execute=other
+maintenancedir=/m
 `
 	f, err := Parse("t.cf", []byte(file), names{})
 	if err != nil {
@@ -349,9 +421,36 @@ t.cf:8: scheduler lc is not supported yet: expected rr or wrr
 t.cf:9: a negotiate check of service ftp is not supported yet: expected http or https or none, or checktype=connect
 t.cf:11: checktype ping is not supported yet: expected negotiate or connect or combined or on or off
 t.cf:12: protocol udp is not supported yet by the userspace dataplane: expected tcp
-t.cf:13: protocol fwm is not supported yet by the userspace dataplane: expected tcp`
+t.cf:13: protocol fwm is not supported yet by the userspace dataplane: expected tcp
+t.cf:15: a virtual service of every port is not supported yet by the userspace dataplane: expected a port from 1 to 65535
+t.cf:16: persistent is not supported yet by the userspace dataplane: expected no such directive
+t.cf:17: schedflags is not supported yet by the userspace dataplane: expected no such directive
+t.cf:18: acceptproxy is not supported yet by the userspace dataplane: expected no such directive
+t.cf:19: sendproxy is not supported yet by the userspace dataplane: expected no such directive
+t.cf:20: slowstart is not supported yet by the userspace dataplane: expected no such directive
+t.cf:21: maxconn is not supported yet by the userspace dataplane: expected no such directive
+t.cf:22: queue is not supported yet by the userspace dataplane: expected no such directive
+t.cf:24: idletimeout is not supported yet by the userspace dataplane: expected no such directive
+t.cf:25: draintimeout is not supported yet by the userspace dataplane: expected no such directive
+t.cf:26: dataplane ipvs is not supported yet: expected userspace
+t.cf:27: fallbackcommand is not supported yet by the userspace dataplane: expected no such directive
+t.cf:28: protocol udp is not supported yet by the userspace dataplane: expected tcp
+t.cf:28: a negotiate check of service dns is not supported yet: expected http or https or none, or checktype=connect
+t.cf:29: ops is not supported yet by the userspace dataplane: expected no such directive
+t.cf:31: servertimeout is not supported yet by the userspace dataplane: expected no such directive
+t.cf:32: execute is not supported yet: start one lvsproxy for each file instead
+t.cf:33: maintenancedir is not supported yet: set a server's weight to 0 and reload instead`
 	if got := f.Unsupported(userspace).Error(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	every := userspace
+	every.Protocols, every.Forwards, every.Schedulers = []Protocol{TCP, UDP, FWM}, []Forward{Masq, Gate, IPIP}, []string{"lc", "wrr"}
+	every.CheckTypes, every.Services, every.Dataplanes = append(every.CheckTypes, CheckPing), []string{"ftp", "http", "dns", "none"}, []string{"ipvs"}
+	every.Thresholds, every.AnyPort, every.Persistence, every.SchedFlags, every.OnePacket = true, true, true, true, true
+	every.ProxyIn, every.ProxyOut, every.SlowStart, every.MaxConns, every.Queue, every.ConnectTimeout = true, true, true, true, true, true
+	every.IdleTimeout, every.DrainTimeout, every.FallbackCommand, every.Execute, every.Maintenance = true, true, true, true, true
+	if err := f.Unsupported(every); err != nil {
+		t.Errorf("a director that can do it all: %v", err)
 	}
 }
 

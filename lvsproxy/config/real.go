@@ -3,11 +3,13 @@ package config
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // realLine is a real= line whose addresses are not resolved yet. It may stand for a range of real servers.
@@ -19,12 +21,15 @@ type realLine struct {
 	ownCheck    bool   // has a request and a receive of its own
 }
 
-const host = `[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[A-Za-z0-9.-]*[A-Za-z0-9.]|\[[0-9A-Fa-f:.]+\]`
+const host = `[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]`
 
+// The parts of a real= line. ldirectord looks for each in what the one before has left over, and ignores what it skips.
 var (
-	realAddress = regexp.MustCompile(`^(` + host + `)(?:->(` + host + `))?(?::([A-Za-z0-9_-]+))?[ \t]+(.*)$`)
-	realFlags   = regexp.MustCompile(`^(gate|masq|ipip)(?:[ \t]+([0-9]+))?(?:[ \t]+"(.*)"[, \t][ \t]*"(.*)")?` +
-		`(?:[ \t]+l:([0-9]+))?(?:[ \t]+u:([0-9]+))?$`)
+	realAddress   = regexp.MustCompile(`(` + host + `)(?:->(` + host + `))?(?::([A-Za-z0-9_-]+))?\s+(.*)$`)
+	realForward   = regexp.MustCompile(`([A-Za-z0-9_]+)(.*)$`)
+	realWeight    = regexp.MustCompile(`\s+([0-9]+)(.*)$`)
+	realCheck     = regexp.MustCompile(`\s+"(.*)"[, ]\s*"(.*)"(.*)$`)
+	realThreshold = map[string]*regexp.Regexp{"l": regexp.MustCompile(`\s+l:([0-9]+)(.*)$`), "u": regexp.MustCompile(`\s+u:([0-9]+)(.*)$`)}
 )
 
 // MaxWeight is the largest weight of a real server, IPVS's own limit for ipvsadm.
@@ -34,28 +39,64 @@ func (p *parser) realDirective(name, value string, ipv6 bool) {
 	if !p.rightFamily(name, "real", ipv6) {
 		return
 	}
-	address := realAddress.FindStringSubmatch(value)
+	rest := value
+	address := p.realPart(realAddress, value, &rest)
 	if address == nil {
 		p.errorf("%q is no real server: expected ADDRESS[->ADDRESS]:PORT gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"]", value)
 		return
 	}
-	flags := realFlags.FindStringSubmatch(address[4])
-	if flags == nil {
-		p.errorf("%q after the real server's address: expected gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"] [l:N] [u:N]", address[4])
+	flags := rest
+	forward := p.realPart(realForward, value, &rest)
+	if forward == nil || !slices.Contains([]Forward{Gate, Masq, IPIP}, Forward(forward[0])) {
+		p.errorf("%q after the real server's address: expected gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"] [l:N] [u:N]", flags)
 		return
 	}
-	r := realLine{line: p.line, first: address[1], last: address[2], port: address[3]}
-	r.real = Real{Forward: Forward(flags[1]), Weight: 1}
-	ok := flags[2] == "" || p.number("weight", flags[2], 0, MaxWeight, &r.real.Weight)
-	ok = (flags[5] == "" || p.number("l", flags[5], 0, maxNumber, &r.real.Lower)) && ok
-	ok = (flags[6] == "" || p.number("u", flags[6], 0, maxNumber, &r.real.Upper)) && ok
-	if r.ownCheck = flags[3] != "" || flags[4] != ""; r.ownCheck {
-		r.real.Request, r.real.Receive = rooted(flags[3]), flags[4]
+	r := realLine{line: p.line, first: address[0], last: address[1], port: address[2]}
+	r.real = Real{Forward: Forward(forward[0]), Weight: 1}
+	ok := true
+	if weight := p.realPart(realWeight, value, &rest); weight != nil {
+		ok = p.number("weight", weight[0], 0, MaxWeight, &r.real.Weight)
+	}
+	if check := p.realPart(realCheck, value, &rest); check != nil {
+		r.ownCheck = true
+		r.real.Request, r.real.Receive = rooted(check[0]), check[1]
 		ok = p.pattern(p.line, r.real.Receive) && ok
+	}
+	for _, t := range []struct {
+		letter string
+		to     *int
+	}{{"l", &r.real.Lower}, {"u", &r.real.Upper}} {
+		if n := p.realPart(realThreshold[t.letter], value, &rest); n != nil {
+			ok = p.number(t.letter, n[0], 0, maxThreshold, t.to) && ok
+		}
+	}
+	if strings.TrimSpace(rest) != "" {
+		p.errorf("%q after the real server's address: expected gate|masq|ipip [WEIGHT] [\"REQUEST\", \"RECEIVE\"] [l:N] [u:N]", flags)
+		return
 	}
 	if ok {
 		p.section.reals = append(p.section.reals, r)
 	}
+}
+
+// realPart finds the next part of a real= line and leaves what follows it in rest. It returns what the part's groups
+// matched but the last, or nil if there is no such part.
+func (p *parser) realPart(part *regexp.Regexp, value string, rest *string) []string {
+	m := part.FindStringSubmatchIndex(*rest)
+	if m == nil {
+		return nil
+	}
+	if skipped := strings.TrimSpace((*rest)[:m[0]]); skipped != "" {
+		p.warnf("%q in a real server's line is ignored: %q", skipped, value)
+	}
+	groups := make([]string, len(m)/2-2)
+	for i := range groups {
+		if from, to := m[2*i+2], m[2*i+3]; from >= 0 {
+			groups[i] = (*rest)[from:to]
+		}
+	}
+	*rest = (*rest)[m[len(m)-2]:]
+	return groups
 }
 
 // rightFamily reports whether a directive that comes in an IPv4 and an IPv6 form has the one of its section.
@@ -71,9 +112,10 @@ func (p *parser) rightFamily(name, base string, ipv6 bool) bool {
 	return false
 }
 
-// resolveReals turns a section's real= lines into real servers.
+// resolveReals turns a section's real= lines into real servers. Where two lines name the same one, the last counts, as
+// it does in the table after ldirectord has started.
 func (p *parser) resolveReals(s *section) {
-	seen := map[netip.AddrPort]int{}
+	seen := map[netip.AddrPort]int{} // index in Reals
 	for _, line := range s.reals {
 		first, count, ok := p.resolveRange(s, line)
 		if !ok {
@@ -83,28 +125,53 @@ func (p *parser) resolveReals(s *section) {
 			p.errorAt(line.line, "too many real servers: expected at most %d in a file", MaxReals)
 			return
 		}
-		port, ok := p.realPort(s, line)
+		real, ok := p.resolveReal(s, line)
 		if !ok {
 			continue
 		}
 		for a := first; count > 0; a, count = a.Next(), count-1 {
-			r := line.real
-			r.Addr = netip.AddrPortFrom(a, port)
-			if line.ownCheck {
-				r = absolute(r, s.virtual.Check.Service)
-			} else {
-				r.Request, r.Receive = s.request, s.receive
-			}
-			if before, ok := seen[r.Addr]; ok {
-				p.errorAt(line.line, "duplicate real server %s: the first is at line %d", r.Addr, before)
-				continue
-			}
-			seen[r.Addr] = line.line
-			p.places[place{len(p.spec.Virtuals), len(s.virtual.Reals), "real"}] = line.line
-			s.virtual.Reals = append(s.virtual.Reals, r)
+			real.Addr = netip.AddrPortFrom(a, real.Addr.Port())
+			p.addReal(s, real, line.line, seen)
 		}
 		p.checkRequest(s, line)
 	}
+}
+
+// resolveReal completes all of a real server but its address.
+func (p *parser) resolveReal(s *section, line realLine) (Real, bool) {
+	r := line.real
+	if !line.ownCheck {
+		r.Request, r.Receive = s.request, s.receive
+	}
+	if line.ownCheck || s.virtual.Check.Service == "http_proxy" {
+		r = absolute(r, s.virtual.Check.Service)
+	}
+	named, port, ok := p.realPort(s, line)
+	if !ok {
+		return r, false
+	}
+	r.Addr = netip.AddrPortFrom(netip.Addr{}, port)
+	if named == 0 {
+		named = services[s.virtual.Check.Service]
+	}
+	if named != port && s.virtual.Check.Port == 0 {
+		r.CheckPort = named
+	}
+	return r, true
+}
+
+func (p *parser) addReal(s *section, r Real, line int, seen map[netip.AddrPort]int) {
+	index := len(p.spec.Virtuals)
+	i, again := seen[r.Addr]
+	if again {
+		p.warnAt(line, "real server %s again: this line counts, not line %d", r.Addr, p.places[place{index, i, "real"}])
+		s.virtual.Reals[i] = r
+	} else {
+		i = len(s.virtual.Reals)
+		seen[r.Addr] = i
+		s.virtual.Reals = append(s.virtual.Reals, r)
+	}
+	p.places[place{index, i, "real"}] = line
 }
 
 // checkRequest refuses what an HTTP check could never send.
@@ -162,32 +229,42 @@ func (p *parser) resolveRange(s *section, line realLine) (first netip.Addr, coun
 	return first, int(n), true
 }
 
-// realPort returns the port of a line's real servers. IPVS rewrites ports only with masq.
-func (p *parser) realPort(s *section, line realLine) (uint16, bool) {
+// realPort returns the port that a line names, 0 for none, and the one of its real servers in the table: IPVS rewrites
+// ports only with masq, and ipvsadm takes the virtual service's for none.
+func (p *parser) realPort(s *section, line realLine) (named, port uint16, ok bool) {
 	virtual := s.virtual.ID
-	var port uint16
 	if line.port != "" && line.port != "0" {
-		n, err := p.port(line.port, virtual.Protocol)
+		n, err := p.realService(line.port, virtual.Protocol)
 		if err != nil {
 			p.errorAt(line.line, "real server: %v", err)
-			return 0, false
+			return 0, 0, false
 		}
-		port = n
+		named = n
 	}
-	if virtual.Protocol == FWM {
-		return port, true
+	if virtual.Protocol == FWM || line.real.Forward == Masq && named != 0 {
+		return named, named, true
 	}
-	if line.real.Forward != Masq {
-		if port != 0 && port != virtual.Addr.Port() {
-			p.warnAt(line.line, "%s cannot change ports: port %d is used, not %d", line.real.Forward, virtual.Addr.Port(), port)
-		}
-		return virtual.Addr.Port(), true
+	port = virtual.Addr.Port()
+	if named != 0 && named != port {
+		p.warnAt(line.line, "%s cannot change ports: port %d is used, not %d", line.real.Forward, port, named)
 	}
-	if port == 0 {
-		p.errorAt(line.line, "real server without a port: expected ADDRESS:PORT")
-		return 0, false
+	return named, port, true
+}
+
+// realService looks up the port of a real server. ldirectord takes the name of a service of either protocol.
+func (p *parser) realService(name string, proto Protocol) (uint16, error) {
+	n, err := p.port(name, proto)
+	if err == nil || digits.FindString(name) == name {
+		return n, err
 	}
-	return port, true
+	other := UDP
+	if proto == UDP {
+		other = TCP
+	}
+	if n, err := p.port(name, other); err == nil {
+		return n, nil
+	}
+	return 0, err
 }
 
 // absolute strips the slash that ldirectord puts before a real server's own request when that is a whole URL.
@@ -202,19 +279,24 @@ func absolute(r Real, service string) Real {
 	return r
 }
 
-// String writes the real server as the value of a real= line, its check included.
-func (r Real) String() string {
-	b := []byte(r.Addr.String())
-	b = append(b, ' ')
-	b = append(b, r.Forward...)
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(r.Weight), 10)
-	b = slices.Concat(b, []byte(` "`), []byte(r.Request), []byte(`", "`), []byte(r.Receive), []byte(`"`))
+// line writes the real server as the value of a real= line, its check included.
+func (r Real) line(mark bool) string {
+	address := r.Addr.String()
+	if r.CheckPort != 0 { // see resolveReal: only then does the line name another port than the table's, or none
+		address = r.Addr.Addr().String()
+		if r.Addr.Addr().Is6() {
+			address = "[" + address + "]"
+		}
+		if r.Forward != Masq && !mark {
+			address += ":" + strconv.Itoa(int(r.CheckPort))
+		}
+	}
+	text := fmt.Sprintf(`%s %s %d "%s", "%s"`, address, r.Forward, r.Weight, r.Request, r.Receive)
 	if r.Lower > 0 {
-		b = append(b, " l:"+strconv.Itoa(r.Lower)...)
+		text += " l:" + strconv.Itoa(r.Lower)
 	}
 	if r.Upper > 0 {
-		b = append(b, " u:"+strconv.Itoa(r.Upper)...)
+		text += " u:" + strconv.Itoa(r.Upper)
 	}
-	return string(b)
+	return text
 }

@@ -5,30 +5,31 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
+// ldirectord ignores what follows. It also takes "10.0.0.1", without a port, for firewall mark 10; we do not.
 var (
-	hostPort  = regexp.MustCompile(`^([0-9A-Za-z._+-]+):([0-9A-Za-z_-]+)$`)
-	host6Port = regexp.MustCompile(`^\[([0-9A-Fa-f:.]+)\]:([0-9A-Za-z_-]+)$`)
-	fwMark    = regexp.MustCompile(`^[0-9]+$`)
+	hostPort  = regexp.MustCompile(`^([0-9A-Za-z._+-]+):([0-9A-Za-z_-]+)(.*)$`)
+	host6Port = regexp.MustCompile(`^\[([0-9A-Fa-f:.]+)\]:([0-9A-Za-z_-]+)(.*)$`)
+	fwMark    = regexp.MustCompile(`^([0-9]+)(\s.*)?$`)
 )
 
 // beginSection opens a virtual section. ldirectord's defaults for it are in read_config.
 func (p *parser) beginSection(value string, ipv6 bool) {
 	s := &section{line: p.line, ipv6: ipv6, request: "/", lines: map[string]int{}}
-	s.virtual = Virtual{Scheduler: DefaultScheduler, Check: Check{Type: CheckNegotiate, Method: "GET"}}
+	s.virtual = Virtual{Scheduler: DefaultScheduler, Check: Check{Type: CheckNegotiate, Method: "GET", Command: DefaultCheckCommand}}
 	p.section = s
+	rest := ""
 	switch {
 	case !ipv6 && host6Port.MatchString(value):
 		p.errorf("%q is an IPv6 address: expected virtual6 instead of virtual", value)
 		s.broken = true
 	case ipv6 && host6Port.MatchString(value):
 		m := host6Port.FindStringSubmatch(value)
-		s.host, s.port = m[1], m[2]
+		s.host, s.port, rest = m[1], m[2], m[3]
 	case hostPort.MatchString(value):
 		m := hostPort.FindStringSubmatch(value)
-		s.host, s.port = m[1], m[2]
+		s.host, s.port, rest = m[1], m[2], m[3]
 	case fwMark.MatchString(value):
 		p.beginFWMark(value)
 		return
@@ -36,6 +37,7 @@ func (p *parser) beginSection(value string, ipv6 bool) {
 		p.errorf("%q is no virtual service: expected ADDRESS:PORT or a firewall mark", value)
 		s.broken = true
 	}
+	p.dropped("virtual service", value, strings.TrimSuffix(value, rest))
 	s.virtual.ID.Protocol = TCP
 	if s.port == "53" || s.port == "domain" {
 		s.virtual.ID.Protocol = UDP
@@ -44,7 +46,9 @@ func (p *parser) beginSection(value string, ipv6 bool) {
 
 func (p *parser) beginFWMark(value string) {
 	s := p.section
-	mark, err := strconv.ParseUint(value, 10, 32)
+	text := digits.FindString(value)
+	p.dropped("virtual service", value, text)
+	mark, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || mark == 0 {
 		p.errorf("%q is no firewall mark: expected a number from 1 to %d", value, uint32(1<<32-1))
 		s.broken = true
@@ -64,8 +68,20 @@ func (p *parser) endSection() {
 // finish makes the Spec. It comes after the last line, because global directives count wherever they stand.
 func (p *parser) finish() {
 	p.endSection()
+	p.spec.CheckInterval, p.spec.CleanStop = DefaultCheckInterval, true
+	if g := p.global.checkInterval; g.line != 0 {
+		p.spec.CheckInterval = g.value
+		p.places[place{-1, -1, "checkinterval"}] = g.line
+	}
+	if g := p.global.cleanStop; g.line != 0 {
+		p.spec.CleanStop = g.value
+		p.places[place{-1, -1, "cleanstop"}] = g.line
+	}
 	for _, s := range p.sections {
 		p.finishSection(s)
+	}
+	if g := p.global.checkCount; g.line != 0 && !p.pings {
+		p.warnAt(g.line, "%s", onlyPings)
 	}
 	p.warnings.sort()
 }
@@ -85,18 +101,47 @@ func (p *parser) finishSection(s *section) {
 	if s.service == "" {
 		v.Check.Service = serviceOfPort(v.ID.Addr.Port())
 	}
-	p.applySettings(s)
-	p.resolveReals(s)
-	p.resolveFallback(s)
-	if v.Check.Method == "HEAD" && s.receive != "" {
-		p.warnAt(s.lines["httpmethod"], "an answer to HEAD has no body for receive to match: expected GET, or no receive")
-	}
 	index := len(p.spec.Virtuals)
 	p.places[place{index, -1, "virtual"}] = s.line
 	for name, line := range s.lines {
 		p.places[place{index, -1, name}] = line
 	}
+	p.applySettings(s)
+	p.finishTable(s)
+	p.resolveReals(s)
+	p.resolveFallback(s)
+	if v.Check.Method == "HEAD" && s.receive != "" {
+		p.warnAt(s.lines["httpmethod"], "an answer to HEAD has no body for receive to match: expected GET, or no receive")
+	}
 	p.spec.Virtuals = append(p.spec.Virtuals, *v)
+}
+
+// finishTable completes what only the table of virtual services has to do with: persistence, flags, one-packet
+// scheduling.
+func (p *parser) finishTable(s *section) {
+	v := &s.virtual
+	switch netmask := s.netmask; {
+	case v.Persistence.Timeout == 0 && netmask.line != 0:
+		p.warnAt(netmask.line, "netmask counts only together with persistent")
+	case v.Persistence.Timeout == 0:
+	case netmask.line != 0:
+		v.Persistence.Netmask = netmask.value
+	case s.ipv6:
+		v.Persistence.Netmask = 128
+	default:
+		v.Persistence.Netmask = 32
+	}
+	if v.ID.Protocol != FWM && v.ID.Addr.Port() == 0 && v.Persistence.Timeout == 0 {
+		p.errorAt(s.line, "virtual service of port 0, which means every port: expected persistent=SECONDS in it, or a port from 1 to 65535")
+	}
+	if v.OnePacket = s.onePacket.value && v.ID.Protocol == UDP; s.onePacket.value && !v.OnePacket {
+		p.warnAt(s.onePacket.line, "ops counts only with protocol=udp")
+	}
+	flags, err := SchedFlags(v.Scheduler, s.schedFlags)
+	if err != nil {
+		p.errorAt(s.lines["schedflags"], "schedflags: %v", err)
+	}
+	v.SchedFlags = flags
 }
 
 func (p *parser) resolveVirtual(s *section) bool {
@@ -105,40 +150,16 @@ func (p *parser) resolveVirtual(s *section) bool {
 		p.errorAt(s.line, "virtual service: %v", err)
 		return false
 	}
-	port, err := p.port(s.port, s.virtual.ID.Protocol)
+	port, err := uint16(0), error(nil)
+	if s.port != "0" {
+		port, err = p.port(s.port, s.virtual.ID.Protocol)
+	}
 	if err != nil {
 		p.errorAt(s.line, "virtual service: %v", err)
 		return false
 	}
 	s.virtual.ID.Addr = netip.AddrPortFrom(addr, port)
 	return true
-}
-
-// applySettings merges what the section and what the whole file says, in the order of ldirectord's ld_setup.
-func (p *parser) applySettings(s *section) {
-	v, own, all := &s.virtual, s.settings, p.global
-	v.Check.ConnectTimeout = first(own.checkTimeout, own.negotiateTimeout, all.checkTimeout, all.negotiateTimeout, DefaultCheckTimeout)
-	v.Check.NegotiateTimeout = first(own.negotiateTimeout, own.checkTimeout, all.negotiateTimeout, all.checkTimeout, DefaultNegotiateTimeout)
-	v.Check.FailureCount = first(own.failureCount, all.failureCount, DefaultFailureCount)
-	v.Quiescent = first(own.quiescent, all.quiescent, "no") == yes
-	v.Check.Interval = p.spec.CheckInterval
-	if own.checkInterval != 0 {
-		if all.fork {
-			v.Check.Interval = own.checkInterval
-		} else {
-			p.warnAt(s.lines["checkinterval"], "checkinterval of a virtual service counts only with fork=yes: the global one is used")
-		}
-	}
-}
-
-// first returns the first argument that is not zero.
-func first[T string | int | time.Duration](values ...T) (zero T) {
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
 }
 
 // addr reads an address or resolves a host name.

@@ -167,6 +167,10 @@ type Real struct {
 	// Request and Receive are what the negotiate check of this server sends and expects: its own, or the virtual
 	// service's. Request is a path with a leading slash, or an absolute URL.
 	Request, Receive string
+	// CheckPort is the port that checks of this server go to unless [Check].Port says otherwise, where that is not the
+	// port of Addr, else 0. ldirectord checks the port that the line names, and else that of the service it checks, even
+	// where IPVS sends connections to the virtual service's.
+	CheckPort uint16
 	// Lower and Upper are IPVS's connection thresholds; 0 means none.
 	Lower, Upper int
 }
@@ -230,5 +234,7 @@ const (
 	DefaultCheckTimeout     = 5 * time.Second
 	DefaultNegotiateTimeout = 30 * time.Second
 	DefaultFailureCount     = 1
+	DefaultCheckCount       = 1
+	DefaultCheckCommand     = "/bin/true"
 	DefaultScheduler        = "wrr"
 )
