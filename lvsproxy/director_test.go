@@ -401,7 +401,7 @@ func TestReloadChecks(t *testing.T) {
 	vip := v.add(t, "127.0.0.1")
 	d := run(t, v, section(vip, "real="+a.addr+" masq"), lvsproxy.Options{})
 
-	err := d.Reload(parse(t, section(vip, "real="+a.addr+" masq", "real=10.0.0.1:80 gate", "scheduler=lc")))
+	err := d.Reload(parse(t, section(vip, "real="+a.addr+" masq", "real=10.0.0.1:80 gate", "scheduler=xx")))
 	var problems config.Problems
 	if !errors.As(err, &problems) || len(problems) != 2 {
 		t.Errorf("got %v, want two problems", err)

@@ -47,18 +47,60 @@ type Scheduler interface {
 	Next(d Destinations, f Flow) int
 }
 
-var factories = map[string]func() Scheduler{
-	"rr":  func() Scheduler { return &roundRobin{} },
-	"wrr": func() Scheduler { return &weightedRoundRobin{} },
+// Flags are what a virtual service asks of its scheduler beyond its name. A scheduler ignores those of others.
+type Flags struct {
+	// Fallback has sh and mh look for another destination where the one that the client belongs to cannot be used
+	// (sh-fallback, mh-fallback).
+	Fallback bool
+	// Port has sh and mh distinguish clients by their port too (sh-port, mh-port).
+	Port bool
 }
 
-// New returns a new scheduler by its ipvsadm name.
-func New(name string) (Scheduler, error) {
+// ParseFlags reads what ipvsadm's -b takes: names joined by commas. flag-1 and flag-2 are Fallback and Port, as in
+// ipvsadm; flag-3 means nothing to any scheduler.
+func ParseFlags(text string) (Flags, error) {
+	var f Flags
+	for name := range strings.SplitSeq(text, ",") {
+		switch strings.TrimSpace(name) {
+		case "sh-fallback", "mh-fallback", "flag-1":
+			f.Fallback = true
+		case "sh-port", "mh-port", "flag-2":
+			f.Port = true
+		case "", "flag-3":
+		default:
+			return Flags{}, fmt.Errorf("unknown scheduler flag %q: expected sh-fallback, sh-port, mh-fallback, mh-port, flag-1, flag-2 or flag-3", name)
+		}
+	}
+	return f, nil
+}
+
+var factories = map[string]func(Flags) Scheduler{
+	"rr":    func(Flags) Scheduler { return &roundRobin{} },
+	"wrr":   func(Flags) Scheduler { return &weightedRoundRobin{} },
+	"lc":    func(Flags) Scheduler { return leastConnection{} },
+	"wlc":   func(Flags) Scheduler { return weightedLeastConnection{} },
+	"sed":   func(Flags) Scheduler { return shortestExpectedDelay{} },
+	"nq":    func(Flags) Scheduler { return neverQueue{} },
+	"fo":    func(Flags) Scheduler { return failover{} },
+	"ovf":   func(Flags) Scheduler { return overflow{} },
+	"twos":  func(Flags) Scheduler { return newTwoChoices() },
+	"sh":    func(f Flags) Scheduler { return &sourceHashing{fallback: f.Fallback, port: f.Port} },
+	"dh":    func(Flags) Scheduler { return destinationHashing{} },
+	"mh":    func(f Flags) Scheduler { return &maglev{fallback: f.Fallback, port: f.Port} },
+	"lblc":  func(Flags) Scheduler { return &localityLeastConnection{newLocality()} },
+	"lblcr": func(Flags) Scheduler { return &localityReplicated{newLocality()} },
+}
+
+// New returns a new scheduler by its ipvsadm name, without flags.
+func New(name string) (Scheduler, error) { return NewWith(name, Flags{}) }
+
+// NewWith returns a new scheduler by its ipvsadm name.
+func NewWith(name string, f Flags) (Scheduler, error) {
 	make, ok := factories[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown scheduler %q: expected one of %s", name, strings.Join(Names(), ", "))
 	}
-	return make(), nil
+	return make(f), nil
 }
 
 // Names returns the names that [New] knows, sorted.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -195,6 +196,11 @@ func checkSettings(id config.VirtualID, s *Settings) error {
 	if !slices.Contains(scheduler.Names(), s.Scheduler) {
 		return ErrUnknownScheduler
 	}
+	flags, err := config.SchedFlags(s.Scheduler, s.SchedFlags)
+	if err != nil {
+		return fmt.Errorf("%w: scheduler flag %w", ErrInvalid, err)
+	}
+	s.SchedFlags = flags
 	p := &s.Persistence
 	if p.Timeout == 0 {
 		p.Netmask = 0 // it means nothing without a time-out, and must not make two equal settings differ

@@ -216,13 +216,13 @@ func TestUpdateRefuses(t *testing.T) {
 	if _, err := s.Update(other); err == nil {
 		t.Error("another identity was accepted")
 	}
-	if _, err := s.Update(virtual("lc", 5)); err == nil {
+	if _, err := s.Update(virtual("none", 5)); err == nil {
 		t.Error("an unknown scheduler was accepted")
 	}
 	if got := s.Snapshot(); got.Scheduler != "rr" || len(got.Out) != 1 {
 		t.Errorf("a refused Spec changed the service: %+v", got)
 	}
-	if _, err := New(virtual("lc", 5)); err == nil {
+	if _, err := New(virtual("none", 5)); err == nil {
 		t.Error("New accepted an unknown scheduler")
 	}
 }

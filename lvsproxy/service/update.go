@@ -33,7 +33,11 @@ func (s *Service) follow(v config.Virtual, h Hand, coming, going string) ([]Even
 	}
 	spec := h.Over(v)
 	if s.scheduler == nil || spec.Scheduler != s.spec.Scheduler || spec.SchedFlags != s.spec.SchedFlags {
-		sched, err := scheduler.New(spec.Scheduler)
+		flags, err := scheduler.ParseFlags(spec.SchedFlags)
+		if err != nil {
+			return nil, fmt.Errorf("virtual service %s: %w", v.ID.Addr, err)
+		}
+		sched, err := scheduler.NewWith(spec.Scheduler, flags)
 		if err != nil {
 			return nil, fmt.Errorf("virtual service %s: %w", v.ID.Addr, err)
 		}
