@@ -134,14 +134,14 @@ func TestHTTP(t *testing.T) {
 		{"HEAD", plain, config.Check{Service: "http", Method: "HEAD"}, "/method", "", true, "200 OK"},
 		{"HEAD has no body", plain, config.Check{Service: "http", Method: "HEAD"}, "/ok", "OK", false, "http check: 200 OK, but the answer of 0 bytes does not match receive"},
 		{"redirect", plain, config.Check{Service: "http"}, "/redirect", "OK", true, "200 OK"},
-		{"endless redirects", plain, config.Check{Service: "http"}, "/loop", "", false, "http check: Get \"/loop\": more than 7 redirects"},
+		{"endless redirects", plain, config.Check{Service: "http"}, "/loop", "", false, "http check: more than 7 redirects"},
 		{"too long an answer", plain, config.Check{Service: "http"}, "/late", "needle", false, "http check: 200 OK, but the answer of 1048576 bytes does not match receive"},
 		{"answer cut short", plain, config.Check{Service: "http"}, "/cut", "OK", false, "http check: unexpected EOF"},
 		{"TLS, whatever the certificate", secure, config.Check{Service: "https", VirtualHost: "www.example"}, "/ok", "OK", true, "200 OK"},
-		{"TLS asked of a plain server", plain, config.Check{Service: "https"}, "/ok", "OK", false, "https check: Get"},
+		{"TLS asked of a plain server", plain, config.Check{Service: "https"}, "/ok", "OK", false, "https check: http: server gave HTTP response"},
 		{"own URL", netip.MustParseAddrPort("127.0.0.1:1"), config.Check{Service: "http"}, "http://" + plain.String() + "/ok", "OK", true, "200 OK"},
 		{"checkport", netip.MustParseAddrPort("127.0.0.1:1"), config.Check{Service: "http", Port: plain.Port()}, "/ok", "OK", true, "200 OK"},
-		{"refused", netip.MustParseAddrPort("127.0.0.1:1"), config.Check{Service: "http"}, "/ok", "OK", false, "http check: Get"},
+		{"refused", netip.MustParseAddrPort("127.0.0.1:1"), config.Check{Service: "http"}, "/ok", "OK", false, "http check: dial tcp 127.0.0.1:1"},
 		{"none is up", netip.MustParseAddrPort("127.0.0.1:1"), config.Check{Service: "none"}, "/", "", true, "service=none is not checked"},
 	}
 	for _, tt := range tests {
@@ -211,8 +211,6 @@ func (p script) run(context.Context) (string, error) {
 	return "scripted", nil
 }
 
-func (script) close() {}
-
 // TestCombined: which of negotiate (n) and connect (c) is due, by the results before.
 func TestCombined(t *testing.T) {
 	tests := []struct {
@@ -228,11 +226,11 @@ func TestCombined(t *testing.T) {
 	for _, tt := range tests {
 		var asked strings.Builder
 		results := tt.results
-		c, err := New(Spec{Type: config.CheckCombined, Every: tt.every, FailureCount: 1, RiseCount: 1}, Unknown, NewLimit(1), func(Result) {})
+		c, err := New(Spec{Type: config.CheckCombined, Service: "none", Every: tt.every, FailureCount: 1, RiseCount: 1}, Unknown, NewLimit(1), func(Result) {})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.negotiate, c.connect = script{"n", &asked, &results}, script{"c", &asked, &results}
+		c.negotiate, c.connect = script{"n", &asked, &results}.run, script{"c", &asked, &results}.run
 		for range tt.want {
 			c.once(t.Context())
 		}
@@ -322,9 +320,15 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, s := range []Spec{{Service: "http", URL: "http://127.0.0.1/", Receive: "("}, {Service: "http", URL: "ftp://x/"}, {Service: "http", URL: "http://%zz/"}} {
+	for _, s := range []Spec{
+		{Service: "http", URL: "http://127.0.0.1/", Receive: "("}, {Service: "http", URL: "ftp://x/"}, {Service: "http", URL: "http://%zz/"},
+		{Service: "http_proxy", URL: "https://x/"}, {Service: "oracle"}, {Service: "ldap", Request: "/no name"}, {Service: "ftp", Request: "/a\nb"},
+		{Service: "pop", Login: "a\rb"}, {Service: "imap", Passwd: "a\x00b"}, {Service: "sip", Login: "a\nb"}, {Service: "dns", Receive: "("},
+		{Service: "radius", Login: strings.Repeat("x", 254)}, {Service: "simpletcp", Receive: "["},
+	} {
+		s.Type = config.CheckNegotiate
 		if _, err := New(s, Unknown, NewLimit(1), nil); err == nil {
-			t.Errorf("%+v: no error", s)
+			t.Errorf("%v: no error", s)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -35,8 +36,8 @@ type Checker struct {
 	spec      Spec
 	limit     Limit
 	report    func(Result)
-	negotiate probe
-	connect   probe
+	negotiate probe // nil except for negotiate and combined checks
+	connect   probe // the one probe of all other types
 	streak    streak
 	connects  int // connect checks since the last negotiate check, for config.CheckCombined
 }
@@ -45,21 +46,32 @@ type Checker struct {
 // with: that of a check that this one replaces, or [Unknown]. The error is about the Spec.
 func New(spec Spec, initial State, limit Limit, report func(Result)) (*Checker, error) {
 	c := &Checker{spec: spec, limit: limit, report: report, streak: streak{state: initial}, connects: spec.Every}
-	c.connect = newConnectProbe(spec)
-	var err error
-	if c.negotiate, err = newNegotiateProbe(spec); err != nil {
-		return nil, err
+	switch spec.Type {
+	case config.CheckNegotiate, config.CheckCombined:
+		var err error
+		if c.negotiate, err = newNegotiate(spec); err != nil {
+			return nil, err
+		}
+		c.connect = newConnect(spec)
+	case config.CheckConnect:
+		c.connect = newConnect(spec)
+	case config.CheckPing:
+		c.connect = newPing(spec)
+	case config.CheckExternal, config.CheckExternalPerl:
+		c.connect = newExternal(spec)
+	case config.CheckOn, config.CheckOff:
+	default:
+		return nil, fmt.Errorf("check of %s: checktype %q is not supported", spec.Target, spec.Type)
 	}
 	return c, nil
 }
 
-// Run checks at once, and then after every interval, until the context ends.
+// Run checks almost at once, and then after every interval, until the context ends.
 func (c *Checker) Run(ctx context.Context) {
-	defer c.negotiate.close()
 	if c.runFixed(ctx) {
 		return
 	}
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(c.firstPause())
 	defer timer.Stop()
 	for {
 		select {
@@ -116,24 +128,34 @@ func (c *Checker) finish(ok bool, reason string, took time.Duration) {
 // probe asks the server in the way that is due. With a number N as checktype, a negotiate check comes first, after N
 // connect checks, after a failed connect check, and again until it succeeds.
 func (c *Checker) probe(ctx context.Context) (reason string, err error) {
-	if c.spec.Type == config.CheckConnect {
-		return c.connect.run(ctx)
-	}
-	if c.spec.Type == config.CheckNegotiate {
-		return c.negotiate.run(ctx)
+	switch c.spec.Type {
+	case config.CheckNegotiate:
+		return c.negotiate(ctx)
+	case config.CheckCombined:
+	default:
+		return c.connect(ctx)
 	}
 	if c.connects >= c.spec.Every {
-		if reason, err = c.negotiate.run(ctx); err == nil {
+		if reason, err = c.negotiate(ctx); err == nil {
 			c.connects = 0
 		}
 		return reason, err
 	}
-	if reason, err = c.connect.run(ctx); err != nil {
+	if reason, err = c.connect(ctx); err != nil {
 		c.connects = c.spec.Every
 	} else {
 		c.connects++
 	}
 	return reason, err
+}
+
+// firstPause spreads the first checks: over a hundredth of the interval while nothing is known of the server, because
+// connections wait for that, else over a tenth.
+func (c *Checker) firstPause() time.Duration {
+	if c.streak.state == Unknown {
+		return rand.N(c.spec.Interval/100 + 1)
+	}
+	return rand.N(c.spec.Interval/10 + 1)
 }
 
 // jitter returns nine to ten tenths of d.

@@ -1,54 +1,64 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"regexp"
+	"net/url"
 	"strings"
-	"time"
 )
-
-// MaxAnswer is how much of an answer's body is read and matched, in bytes.
-const MaxAnswer = 1 << 20
 
 const (
 	maxHeader    = 64 << 10
 	maxRedirects = 7 // what LWP, and so ldirectord, follows
 )
 
-// httpProbe is the negotiate check of http and https: a status of 2xx, and a body that matches.
-type httpProbe struct {
+// httpCheck is the negotiate check of http, https and http_proxy: a status of 2xx, and a body that matches.
+type httpCheck struct {
 	spec    Spec
 	request *http.Request
-	receive *regexp.Regexp // nil if anything will do
-	client  *http.Client
+	receive pattern
 }
 
-func newHTTPProbe(s Spec) (*httpProbe, error) {
+func newHTTP(s Spec) (probe, error) {
 	u, err := s.parseURL()
 	if err != nil {
 		return nil, err
 	}
-	p := &httpProbe{spec: s}
-	p.request = &http.Request{Method: s.Method, URL: u, Host: s.VirtualHost, Header: http.Header{"User-Agent": {"lvsproxy"}}}
-	if s.Receive != "" {
-		if p.receive, err = regexp.Compile(s.Receive); err != nil {
-			return nil, fmt.Errorf("check of %s: receive: %w", s.Target, err)
-		}
+	p := &httpCheck{spec: s, request: &http.Request{Method: s.Method, URL: u, Host: s.VirtualHost, Header: http.Header{"User-Agent": {"lvsproxy"}}}}
+	if p.receive, err = newPattern(s.Receive); err != nil {
+		return nil, err
 	}
-	p.client = &http.Client{
-		Transport: &http.Transport{ // no proxy: the server itself is to answer
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxHeader,
-			// ldirectord verifies no certificate either: real servers have that of the VIP's name, if any.
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: strings.Trim(s.VirtualHost, "[]")},
+	return p.ask, nil
+}
+
+// client returns a client for one check: its connections end with ctx. (An http.Transport lets a TLS handshake that hangs
+// go on for ever when a request is given up; and between checks, nothing of a client needs to be kept.)
+func (p *httpCheck) client(ctx context.Context) *http.Client {
+	transport := &http.Transport{ // no proxy of the environment's: the server itself is to answer
+		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return bounded(ctx, c, 2*MaxAnswer), nil // room for header and TLS
 		},
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+		// ldirectord verifies no certificate either: real servers have that of the VIP's name, if any.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: strings.Trim(p.spec.VirtualHost, "[]")},
+	}
+	if p.spec.Service == "http_proxy" {
+		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: p.spec.Target.String()})
+	}
+	return &http.Client{
+		Transport: transport,
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -56,44 +66,51 @@ func newHTTPProbe(s Spec) (*httpProbe, error) {
 			return nil
 		},
 	}
-	return p, nil
 }
 
-func (p *httpProbe) close() { p.client.CloseIdleConnections() }
-
-func (p *httpProbe) run(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.spec.NegotiateTimeout)
-	defer cancel()
-	start := time.Now()
-	answer, err := p.client.Do(p.request.Clone(ctx))
+func (p *httpCheck) ask(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // closes what is still open
+	answer, err := p.client(ctx).Do(p.request.Clone(ctx))
 	if err != nil {
-		return "", p.explain(ctx, start, err)
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) { // without the URL, which may hold a key
+			err = wrapped.Err
+		}
+		return "", err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return "", fmt.Errorf("%s check: %s", p.spec.Service, answer.Status)
+		return "", errors.New(answer.Status)
 	}
-	if p.receive == nil {
+	if p.receive.any() {
 		return answer.Status, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, MaxAnswer))
 	if err != nil {
-		return "", p.explain(ctx, start, err)
+		return "", err
 	}
-	if !p.matches(body) {
-		return "", fmt.Errorf("%s check: %s, but the answer of %d bytes does not match receive", p.spec.Service, answer.Status, len(body))
+	if !p.receive.matches(body) {
+		return "", fmt.Errorf("%s, but the answer of %d bytes does not match receive", answer.Status, len(body))
 	}
 	return answer.Status, nil
 }
 
-// matches follows Perl where Go differs: there, $ also matches before a line feed that ends the text.
-func (p *httpProbe) matches(body []byte) bool {
-	return p.receive.Match(body) || p.receive.Match(bytes.TrimSuffix(body, []byte("\n")))
-}
-
-func (p *httpProbe) explain(ctx context.Context, start time.Time, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%s check: no complete answer within %v", p.spec.Service, time.Since(start).Round(time.Millisecond))
+// parseURL returns what an HTTP check asks for.
+func (s Spec) parseURL() (*url.URL, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		var wrapped *url.Error
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return nil, fmt.Errorf("request: %w", err)
 	}
-	return fmt.Errorf("%s check: %w", p.spec.Service, err)
+	switch {
+	case s.Service == "http_proxy" && (u.Scheme != "http" || u.Host == ""):
+		return nil, errors.New("request of an http_proxy check: expected an address that begins with http://")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf("request: %q is no HTTP address", u.Redacted())
+	}
+	return u, nil
 }
