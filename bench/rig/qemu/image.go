@@ -14,7 +14,7 @@ import (
 )
 
 // packages are the Debian packages whose files, with those of all that they depend on, are the guest's.
-var packages = []string{"linux-image-cloud-amd64", "busybox-static", "ipvsadm", "ldirectord", "netbase"}
+var packages = []string{"linux-image-cloud-amd64", "busybox-static", "bash", "ipvsadm", "ldirectord", "netbase"}
 
 // edition changes whenever an image must be made anew though packages and modules did not change.
 const edition = 1

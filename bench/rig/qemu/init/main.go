@@ -42,6 +42,9 @@ func boot() error {
 	os.Setenv("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")
 	os.Setenv("HOME", "/root")
 	os.Setenv("LC_ALL", "C")
+	if err := os.MkdirAll("/usr/local/bin", 0o755); err != nil {
+		return err
+	}
 	if err := exec.Command("/bin/busybox", "--install", "-s", "/usr/local/bin").Run(); err != nil {
 		return fmt.Errorf("install busybox: %w", err)
 	}

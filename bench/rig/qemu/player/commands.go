@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,15 @@ func (c commands) play(step *recording.Step) error {
 	case "answer":
 		return answer(args[1])
 	case "send":
-		return send(args[1], args[2])
+		return send(1, true, args[1], args[2])
+	case "tell":
+		return send(1, false, args[1], args[2])
+	case "flood":
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		return send(n, true, args[2], args[3])
 	case "sleep":
 		d, err := time.ParseDuration(args[1])
 		time.Sleep(d)
@@ -47,8 +56,18 @@ func command(args []string, step *recording.Step) error {
 		return err
 	}
 	step.Stdout, step.Stderr, step.Code = stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
-	step.Stdout = expires.ReplaceAllString(step.Stdout, "$1 mm:ss")
+	step.Stdout = steady(step.Stdout)
 	return nil
+}
+
+// steady makes a list of connections the same each time: their order is that of a hash with a random key.
+func steady(listing string) string {
+	if !strings.HasPrefix(listing, "IPVS connection entries\n") {
+		return listing
+	}
+	lines := strings.SplitAfter(expires.ReplaceAllString(listing, "$1 mm:ss"), "\n")
+	slices.Sort(lines[2 : len(lines)-1]) // behind two lines of heading; behind the last line's end is nothing
+	return strings.Join(lines, "")
 }
 
 // answer has a server send back each datagram that reaches addr.
@@ -58,7 +77,7 @@ func answer(addr string) error {
 		return err
 	}
 	go func() {
-		b := make([]byte, 2048)
+		b := make([]byte, 64<<10)
 		for {
 			n, from, err := server.ReadFrom(b)
 			if err != nil {
@@ -70,8 +89,9 @@ func answer(addr string) error {
 	return nil
 }
 
-// send sends a datagram of size bytes from the address with port 4000 to an address, and waits for its echo.
-func send(size, to string) error {
+// send sends datagrams of size bytes from port 4000 to an address and, if they are answered, waits for each to come back
+// before the next.
+func send(times int, answered bool, size, to string) error {
 	n, err := strconv.Atoi(size)
 	if err != nil {
 		return err
@@ -85,12 +105,18 @@ func send(size, to string) error {
 		return err
 	}
 	defer client.Close()
-	client.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := client.Write(make([]byte, n)); err != nil {
-		return err
-	}
-	if got, err := client.Read(make([]byte, 2048)); err != nil || got != n {
-		return fmt.Errorf("%d bytes came back: %w", got, err)
+	b := make([]byte, 64<<10)
+	for range times {
+		client.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := client.Write(b[:n]); err != nil {
+			return err
+		}
+		if !answered {
+			continue
+		}
+		if got, err := client.Read(b); err != nil || got != n {
+			return fmt.Errorf("%d bytes came back: %w", got, err)
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/lvsession/lvsession/bench/rig/qemu"
@@ -32,6 +33,7 @@ func record(ctx context.Context, parts []string) error {
 	if err != nil {
 		return fmt.Errorf("%w (run it in the root of the checkout)", err)
 	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return !wanted(path, parts) })
 	guest, err := qemu.Boot(ctx)
 	if err != nil {
 		return err
@@ -40,14 +42,12 @@ func record(ctx context.Context, parts []string) error {
 	if err := guest.Install(ctx, playerPackage); err != nil {
 		return err
 	}
-	for _, path := range paths {
-		if !wanted(path, parts) {
-			continue
-		}
-		file, err := replay(ctx, guest, path)
-		if err != nil {
-			return err
-		}
+	all, err := replay(ctx, guest, paths)
+	if err != nil {
+		return err
+	}
+	for i, path := range paths {
+		file := all[i]
 		if err := os.WriteFile(path, recording.Format(file), 0o644); err != nil {
 			return err
 		}

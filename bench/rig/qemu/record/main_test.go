@@ -26,18 +26,18 @@ func TestRecordings(t *testing.T) {
 	if err := guest.Install(t.Context(), playerPackage); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range paths {
+	now, err := replay(t.Context(), guest, paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range paths {
 		t.Run(strings.TrimPrefix(path, root+"/"+Recordings+"/"), func(t *testing.T) {
 			old, err := recording.Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fresh, err := replay(t.Context(), guest, path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, s := range old.Scenarios {
-				want, got := text(s), text(fresh.Scenarios[i])
+			for j, s := range old.Scenarios {
+				want, got := text(s), text(now[i].Scenarios[j])
 				if got != want {
 					t.Errorf("recorded:\n%s\nnow:\n%s", want, got)
 				}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lvsession/lvsession/bench/rig/qemu"
 	"github.com/lvsession/lvsession/bench/rig/qemu/recording"
@@ -28,35 +28,33 @@ func files(root string) ([]string, error) {
 // timeout is how long a scenario may take.
 const timeout = 3 * time.Minute
 
-// atOnce is how many scenarios run at the same time, each in a network namespace of its own.
-const atOnce = 4
+// atOnce is how many scenarios run at the same time: some only wait.
+const atOnce = 8
 
-// replay runs the scenarios of a file in the guest, each in a network namespace of its own, and returns the new
-// recording. The file's folder names the kind of scenario.
-func replay(ctx context.Context, guest *qemu.Guest, path string) (*recording.File, error) {
-	old, err := recording.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	kind := filepath.Base(filepath.Dir(path))
-	fresh := &recording.File{Comment: old.Comment, Scenarios: slices.Clone(old.Scenarios)}
-	errs := make([]error, len(old.Scenarios))
-	slots := make(chan struct{}, atOnce)
-	var group sync.WaitGroup
-	for i := range fresh.Scenarios {
-		slots <- struct{}{}
-		group.Go(func() {
-			fresh.Scenarios[i], errs[i] = play(ctx, guest, kind, old.Scenarios[i])
-			<-slots
-		})
-	}
-	group.Wait()
-	for _, err := range errs {
+// replay runs the scenarios of files in the guest, each in a network namespace of its own, and returns the new recordings,
+// a file for each. A file's folder names the kind of its scenarios.
+func replay(ctx context.Context, guest *qemu.Guest, paths []string) ([]*recording.File, error) {
+	var all []*recording.File
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, path := range paths {
+		file, err := recording.Read(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, err
+		}
+		all = append(all, file)
+		kind := filepath.Base(filepath.Dir(path))
+		for i := range file.Scenarios {
+			group.Go(func() (err error) {
+				file.Scenarios[i], err = play(ctx, guest, kind, file.Scenarios[i])
+				if err != nil {
+					err = fmt.Errorf("%s: %w", path, err)
+				}
+				return err
+			})
 		}
 	}
-	return fresh, nil
+	return all, group.Wait()
 }
 
 func play(ctx context.Context, guest *qemu.Guest, kind string, s recording.Scenario) (recording.Scenario, error) {
