@@ -90,6 +90,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer stop()
 	if err := d.start(ctx, checking); err != nil {
 		d.checks.stop()
+		d.dataplane.Shutdown(ctx) // it has no services, but may have begun
 		return err
 	}
 	waiting.Go(func() { d.awaitReady(checking) })

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -406,7 +405,7 @@ func TestReloadChecks(t *testing.T) {
 	if !errors.As(err, &problems) || len(problems) != 2 {
 		t.Errorf("got %v, want two problems", err)
 	}
-	if err := d.Reload(parse(t, section("127.0.0.1:1", "real="+a.addr+" masq")+section(vip, "real="+a.addr+" masq 7"))); err == nil {
+	if err := d.Reload(parse(t, section("192.0.2.1:80", "real="+a.addr+" masq")+section(vip, "real="+a.addr+" masq 7"))); err == nil {
 		t.Error("a VIP that cannot be opened was accepted")
 	}
 	if got := d.listed(); got != a.addr+"=1" {
@@ -474,7 +473,7 @@ func TestSettles(t *testing.T) {
 	v := vips{}
 	vip := v.add(t, "127.0.0.1")
 	text := "virtual=" + vip + "\n\tservice=http\n\tfallback=127.0.0.9:1\n\treal=" + a.addr + " masq\n\treal=" + slow.addr + " masq\n"
-	d, err := lvsproxy.New(parse(t, text), lvsproxy.Options{Userspace: userspace.Options{Listen: v.listen}, DrainTimeout: -1})
+	d, err := lvsproxy.New(parse(t, text), lvsproxy.Options{Userspace: userspace.Options{Inherit: v.inherit}, DrainTimeout: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -502,13 +501,7 @@ func TestSettles(t *testing.T) {
 func TestRunFails(t *testing.T) {
 	v := vips{}
 	good := v.add(t, "127.0.0.1")
-	listen := func(ctx context.Context, vip netip.AddrPort) (*net.TCPListener, error) {
-		if l, err := v.listen(ctx, vip); err == nil {
-			return l, nil
-		}
-		return userspace.Listen(ctx, vip)
-	}
-	d, err := lvsproxy.New(parse(t, section(good, "scheduler=rr")+section("192.0.2.1:80", "scheduler=rr")), lvsproxy.Options{Userspace: userspace.Options{Listen: listen}})
+	d, err := lvsproxy.New(parse(t, section(good, "scheduler=rr")+section("192.0.2.1:80", "scheduler=rr")), lvsproxy.Options{Userspace: userspace.Options{Inherit: v.inherit}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -112,13 +113,19 @@ func (v vips) add(t testing.TB, ip string) string {
 	return l.Addr().String()
 }
 
-func (v vips) listen(_ context.Context, vip netip.AddrPort) (*net.TCPListener, error) {
-	l := v[vip]
+// inherit hands the socket of a VIP to the dataplane.
+func (v vips) inherit(id config.VirtualID) []*os.File {
+	l := v[id.Addr]
 	if l == nil {
-		return nil, fmt.Errorf("%s was not added to the test", vip)
+		return nil // not added to the test: the dataplane opens it
 	}
-	delete(v, vip)
-	return l, nil
+	delete(v, id.Addr)
+	defer l.Close()
+	f, err := l.File()
+	if err != nil {
+		return nil
+	}
+	return []*os.File{f}
 }
 
 // director is a running Director and what it reports.
@@ -149,8 +156,8 @@ func run(t testing.TB, v vips, text string, o lvsproxy.Options) *director {
 	t.Helper()
 	d := &director{t: t, vips: v, done: make(chan error, 1), events: make(chan service.Event, 10000)}
 	o.OnEvent = func(e service.Event) { d.events <- e }
-	if o.Userspace.Listen == nil {
-		o.Userspace.Listen = v.listen
+	if o.Userspace.Inherit == nil {
+		o.Userspace.Inherit = v.inherit
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = -1

@@ -1,15 +1,12 @@
 package userspace
 
 import (
-	"errors"
-	"net"
 	"net/netip"
-	"sync"
-	"sync/atomic"
-	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
@@ -17,127 +14,367 @@ import (
 // maxAttempts bounds how many real servers are tried for one connection.
 const maxAttempts = 8
 
-// conn is a client's connection and the one to its real server.
+// state is where a connection is on its way.
+type state uint8
+
+const (
+	closed      state = iota // not in use
+	connecting               // to a real server, no byte was sent yet
+	established              // bytes go both ways
+	halfClosed               // one side has sent its last byte
+)
+
+// conn is a client's connection and the one to its real server. It belongs to its loop.
 type conn struct {
-	client, upstream *net.TCPConn
+	l                *loop
+	service          *service.Service
 	server           *service.Server
-	closing          atomic.Bool // one direction has ended
+	client, upstream end
+	up, down         way // to the real server, and back
+	from             netip.AddrPort
+	tried            []*service.Server // those that could not be reached
+	until            int64             // when the attempt to connect ends
+	touched          int64             // when something moved last, for the idle time-out
+	idle, patience   time.Duration     // the idle time-out, 0 for none, and the time for one attempt to connect
+	place            int               // in the loop's conns
+	state            state
+	waiting          bool // in the loop's again
+	counted          counted
 }
 
-// serve carries one client's connection from its first byte to its last.
-func (d *Dataplane) serve(s *service.Service, client *net.TCPConn) {
-	server, upstream := d.connect(s, flowOf(s, client))
-	if upstream == nil {
-		reset(client) // as IPVS: the client sees an error, not an empty answer
+// counted is what the server's counters have had of a connection.
+type counted struct {
+	up, down        uint64
+	segsIn, segsOut uint32
+}
+
+// events are all that a loop wants to know of a socket. They are told once, when they come to pass (EPOLLET): what holds
+// on is noted in the socket's end, so that nothing need be changed in epoll for as long as the socket lives.
+const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+
+// serve takes a client's connection over.
+func (l *loop) serve(s *service.Service, fd int, from netip.AddrPort) {
+	c := l.newConn()
+	c.service, c.from, c.client.fd = s, from, int32(fd)
+	own := s.Own()
+	c.touched, c.idle, c.patience = l.now, own.IdleTimeout, own.ConnectTimeout
+	if c.patience <= 0 {
+		c.patience = l.d.options.ConnectTimeout
+	}
+	place, err := l.add(fd, events, &c.client)
+	if err != nil {
+		l.d.warn(&l.d.refused, "connection refused", "virtual", s.ID().Addr, "error", err)
+		c.abort()
 		return
 	}
-	c := &conn{client: client, upstream: upstream, server: server}
-	d.mu.Lock()
-	d.conns[c] = struct{}{}
-	d.mu.Unlock()
-	if d.ctx.Err() != nil { // endAll may have come before we were in its list
-		c.abort()
-	}
-	c.run()
-	d.mu.Lock()
-	delete(d.conns, c)
-	d.mu.Unlock()
+	c.client.place = place
+	c.state = connecting
+	c.choose()
 }
 
-// flowOf tells the scheduler whose connection it is.
-func flowOf(s *service.Service, client *net.TCPConn) scheduler.Flow {
-	flow := scheduler.Flow{VIP: s.ID().Addr}
-	if addr, ok := client.RemoteAddr().(*net.TCPAddr); ok {
-		from := addr.AddrPort()
-		flow.Client = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+func (l *loop) newConn() *conn {
+	var c *conn
+	if n := len(l.spare); n > 0 {
+		c, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		c = new(conn)
 	}
-	return flow
+	*c = conn{
+		l: l, place: len(l.conns),
+		client: end{c: c, fd: -1, place: noPlace}, upstream: end{c: c, fd: -1, place: noPlace},
+	}
+	c.up.from, c.up.to = &c.client, &c.upstream
+	c.down.from, c.down.to = &c.upstream, &c.client
+	l.conns = append(l.conns, c)
+	return c
 }
 
-// connect opens the connection to a real server. One that cannot be reached is replaced by another: nothing has been
-// sent yet, so the client does not notice. It returns nil if there is nobody left to try.
-func (d *Dataplane) connect(s *service.Service, flow scheduler.Flow) (*service.Server, *net.TCPConn) {
-	var tried []*service.Server
-	for len(tried) < maxAttempts {
-		server := s.Pick(flow, tried)
+// choose begins to connect to the next real server that the service picks. With nobody left, the client gets a reset: as
+// with IPVS, it sees an error, not an empty answer.
+func (c *conn) choose() {
+	for len(c.tried) < maxAttempts {
+		server := c.service.Pick(scheduler.Flow{VIP: c.service.ID().Addr, Client: c.from}, c.tried)
 		if server == nil {
 			break
 		}
+		c.server = server
 		server.Opening()
-		upstream, err := d.dialer.DialContext(d.ctx, "tcp", server.String())
-		if err == nil {
-			server.Established()
-			return server, upstream.(*net.TCPConn)
+		errno := c.dial()
+		if errno == 0 {
+			return
 		}
-		if isOurs(err) || d.ctx.Err() != nil {
-			server.Canceled()
-		} else {
-			server.Failed()
-		}
-		d.warn(&d.unreached, "real server not reached", "virtual", s.ID().Addr, "server", server, "error", err)
-		tried = append(tried, server)
+		c.unreached(errno)
 	}
-	d.warn(&d.refused, "connection refused: no real server", "virtual", s.ID().Addr, "tried", len(tried))
-	return nil, nil
+	c.server = nil
+	d := c.l.d
+	d.warn(&d.refused, "connection refused: no real server", "virtual", c.service.ID().Addr, "tried", len(c.tried))
+	c.abort()
+}
+
+// dial begins to connect to the server that was picked.
+func (c *conn) dial() unix.Errno {
+	l := c.l
+	family, size := rawOf(c.server.Addr(), &l.target)
+	fd, errno := socket(family, unix.SOCK_STREAM)
+	if errno != 0 {
+		return errno
+	}
+	setOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	keepAlive(fd)
+	if l.d.control != nil {
+		l.d.control(fd)
+	}
+	c.upstream.fd = int32(fd)
+	if errno := connect(fd, &l.target, size); errno != 0 && errno != unix.EINPROGRESS {
+		return errno
+	}
+	place, err := l.add(fd, events, &c.upstream)
+	if err != nil {
+		return unix.ENFILE
+	}
+	c.upstream.place = place
+	c.until = l.now + int64(c.patience)
+	l.dueBy(c.until)
+	return 0
+}
+
+// unreached notes that the server which was picked could not be reached, and that the next may be tried.
+func (c *conn) unreached(errno unix.Errno) {
+	c.upstream.close()
+	if isOurs(errno) {
+		c.server.Canceled()
+	} else {
+		c.server.Failed()
+	}
+	d := c.l.d
+	d.warn(&d.unreached, "real server not reached", "virtual", c.service.ID().Addr, "server", c.server, "error", errno)
+	c.tried = append(c.tried, c.server)
 }
 
 // isOurs tells errors that are no fault of the real server: no more files, or no more ports to connect from.
-func isOurs(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
+func isOurs(errno unix.Errno) bool {
+	return errno == unix.EMFILE || errno == unix.ENFILE || errno == unix.EADDRNOTAVAIL
 }
 
-// run moves bytes both ways until both ways have ended.
-func (c *conn) run() {
-	var wg sync.WaitGroup
-	wg.Go(func() { c.carry(c.upstream, c.client) })
-	c.carry(c.client, c.upstream)
-	wg.Wait()
-	c.client.Close()
-	c.upstream.Close()
-	c.server.Closed(c.closing.Load())
+// ready implements source.
+func (e *end) ready(events uint32) {
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.readable = true
+	}
+	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.writable = true
+	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		e.hup = true
+	}
+	c := e.c
+	switch {
+	case c.state >= established:
+		c.proceed()
+	case e == &c.upstream:
+		c.answered(events)
+	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0: // the client is gone
+		c.server.Canceled()
+		c.server = nil
+		c.abort()
+	}
 }
 
-// carry moves bytes one way. An end of the stream is passed on alone, so that a side that has said all it has to say
-// still gets its answer; a reset is passed on as a reset.
-func (c *conn) carry(to, from *net.TCPConn) {
-	_, err := to.ReadFrom(from) // splice(2), because both are bare TCP connections
-	if c.closing.CompareAndSwap(false, true) {
+// answered goes on when the attempt to connect has come to an end.
+func (c *conn) answered(events uint32) {
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		errno := socketError(int(c.upstream.fd))
+		if errno == 0 {
+			errno = unix.ECONNRESET
+		}
+		c.unreached(errno)
+		c.choose()
+		return
+	}
+	if events&unix.EPOLLOUT == 0 {
+		return
+	}
+	c.server.Established()
+	c.state, c.until, c.touched = established, 0, c.l.now
+	if c.idle > 0 {
+		c.l.dueBy(c.touched + int64(c.idle))
+	}
+	c.proceed()
+}
+
+// proceed moves what can be moved, both ways. An end of the stream is passed on alone, so that a side that has said all
+// it has to say still gets its answer; a reset is passed on as a reset.
+func (c *conn) proceed() {
+	l := c.l
+	before := c.up.bytes + c.down.bytes
+	var unfinished bool
+	for _, w := range [...]*way{&c.up, &c.down} {
+		if w.over {
+			continue
+		}
+		switch w.pump(l) {
+		case more:
+			unfinished = true
+		case dead:
+			c.abort()
+			return
+		case over:
+			if c.up.over && c.down.over {
+				c.close()
+				return
+			}
+			if !w.broken {
+				shutdown(int(w.to.fd), unix.SHUT_WR)
+			}
+			c.halfClose()
+		}
+	}
+	if c.up.bytes+c.down.bytes != before {
+		c.touched = l.now
+		l.moved()
+	}
+	if unfinished && !c.waiting {
+		c.waiting = true
+		l.again = append(l.again, c)
+	}
+}
+
+// resume goes on with a connection that had enough for one turn.
+func (c *conn) resume() {
+	c.waiting = false
+	if c.state == closed { // ended since
+		c.l.spare = append(c.l.spare, c)
+		return
+	}
+	c.proceed()
+}
+
+func (c *conn) halfClose() {
+	if c.state == established {
+		c.state = halfClosed
 		c.server.Closing()
 	}
+}
+
+// deadline is when the connection expires if nothing more happens; 0 is never.
+func (c *conn) deadline() int64 {
 	switch {
-	case err == nil:
-		to.CloseWrite()
-	case isDead(from):
-		c.abort()
-	default:
-		// to takes no more. What it has sent before is still on its way in the other direction, which ends by itself.
-		from.CloseRead()
+	case c.until != 0:
+		return c.until
+	case c.idle > 0:
+		return c.touched + int64(c.idle)
 	}
+	return 0
+}
+
+// expired is called at the deadline.
+func (c *conn) expired() {
+	if c.state == connecting {
+		c.until = 0
+		c.unreached(unix.ETIMEDOUT)
+		c.choose()
+		return
+	}
+	c.abort()
+}
+
+// close ends the connection after its last byte.
+func (c *conn) close() {
+	c.count()
+	c.client.close()
+	c.upstream.close()
+	c.leave()
 }
 
 // abort ends the connection on both sides with a reset.
 func (c *conn) abort() {
-	reset(c.client)
-	reset(c.upstream)
-}
-
-// reset closes a connection so that its peer gets a RST.
-func reset(c *net.TCPConn) {
-	c.SetLinger(0)
-	c.Close()
-}
-
-// isDead reports whether a connection is over in both directions, as it is after a reset.
-func isDead(c *net.TCPConn) bool {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return true
+	if c.state >= established {
+		c.count()
 	}
-	dead := true
-	raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			dead = info.State == unix.BPF_TCP_CLOSE
+	c.client.reset()
+	c.upstream.reset()
+	c.leave()
+}
+
+// leave takes the connection, whose sockets are closed, out of all books.
+func (c *conn) leave() {
+	l := c.l
+	if c.server != nil {
+		switch {
+		case c.state >= established:
+			c.server.Closed(c.state == halfClosed)
+		case c.state == connecting:
+			c.server.Canceled()
 		}
-	})
-	return dead
+	}
+	c.up.release(l)
+	c.down.release(l)
+	last := len(l.conns) - 1
+	l.conns[last].place = c.place
+	l.conns[c.place] = l.conns[last]
+	l.conns[last] = nil
+	l.conns = l.conns[:last]
+	c.state = closed
+	c.service, c.server, c.tried = nil, nil, nil
+	if !c.waiting {
+		l.spare = append(l.spare, c)
+	}
+	l.d.left()
+}
+
+func (e *end) close() {
+	if e.fd >= 0 {
+		e.c.l.remove(e.place)
+		closeFile(int(e.fd))
+		e.fd, e.place = -1, noPlace
+	}
+	e.readable, e.writable, e.hup = false, false, false
+}
+
+func (e *end) reset() {
+	if e.fd >= 0 {
+		e.c.l.remove(e.place)
+		reset(int(e.fd))
+		e.fd, e.place = -1, noPlace
+	}
+}
+
+// count adds to the server's counters what they have not had yet. Packets are what the kernel says of the client's side.
+func (c *conn) count() {
+	if c.state < established || c.up.bytes == c.counted.up && c.down.bytes == c.counted.down {
+		return
+	}
+	t := service.Traffic{InBytes: c.up.bytes - c.counted.up, OutBytes: c.down.bytes - c.counted.down}
+	if info := &c.l.info; tcpInfo(int(c.client.fd), info) == 0 {
+		t.InPackets, t.OutPackets = uint64(info.Segs_in-c.counted.segsIn), uint64(info.Segs_out-c.counted.segsOut)
+		c.counted.segsIn, c.counted.segsOut = info.Segs_in, info.Segs_out
+	}
+	c.counted.up, c.counted.down = c.up.bytes, c.down.bytes
+	c.server.Carried(t)
+}
+
+// word is IPVS's word for the state (ip_vs_proto_tcp.c): the end of what the client sends is CLOSE_WAIT to it, that of
+// what the server sends is FIN_WAIT.
+func (c *conn) word() string {
+	switch {
+	case c.state == connecting:
+		return "SYN_RECV"
+	case c.up.over:
+		return "CLOSE_WAIT"
+	case c.down.over:
+		return "FIN_WAIT"
+	}
+	return "ESTABLISHED"
+}
+
+// list is the connection as others see it.
+func (c *conn) list() service.Conn {
+	listed := service.Conn{Protocol: config.TCP, State: c.word(), Client: c.from, Virtual: c.service.ID().Addr}
+	if c.server != nil {
+		listed.Server = c.server.Addr()
+	}
+	if end := c.deadline(); end != 0 {
+		listed.Expires = max(time.Duration(end-c.l.d.now()), 1)
+	}
+	return listed
 }

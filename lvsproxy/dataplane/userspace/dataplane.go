@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,13 +19,17 @@ import (
 
 // Options for a dataplane. The zero value is good.
 type Options struct {
-	// ConnectTimeout bounds one attempt to reach one real server; 0 means DefaultConnectTimeout.
+	// ConnectTimeout bounds one attempt to reach one real server; 0 means DefaultConnectTimeout. A service may have its
+	// own.
 	ConnectTimeout time.Duration
 	// MaxConns bounds the connections over all services; further ones wait in the listening socket's queue. 0 means
 	// what the limit on open files allows, see DefaultMaxConns.
 	MaxConns int
-	// Listen opens the listening socket for a VIP; nil means a new one. It is for sockets that someone handed over.
-	Listen func(ctx context.Context, vip netip.AddrPort) (*net.TCPListener, error)
+	// Loops is how many cores are used; 0 means as many as Go uses.
+	Loops int
+	// Inherit returns the sockets of a service that someone handed over: bound, and listening if it is TCP. The
+	// dataplane owns what it gets. With none it opens new ones; nil means that there are none.
+	Inherit func(config.VirtualID) []*os.File
 	// Logger gets what an operator should know; nil means none.
 	Logger *slog.Logger
 }
@@ -31,38 +37,46 @@ type Options struct {
 // DefaultConnectTimeout is long enough for one lost SYN, which the kernel sends again after a second.
 const DefaultConnectTimeout = 3 * time.Second
 
-// filesPerConn is how many files a connection needs: two sockets, and a pipe for each direction.
-const filesPerConn = 6
+// filesPerConn is how many files a connection needs: two sockets. Pipes are for some only, and limited by themselves.
+const filesPerConn = 2
 
-// DefaultMaxConns is what the limit on open files leaves room for, at most 32,768.
+// DefaultMaxConns is what the limit on open files leaves room for, at most a million.
 func DefaultMaxConns() int {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return 1024 / filesPerConn
-	}
-	const reserve, most = 128, 32768
-	n := min(files.Cur, 1<<30)
-	return max(1, min(most, (int(n)-reserve)/filesPerConn))
+	const reserve, most = 128, 1 << 20
+	files := openFiles()
+	return max(1, min(most, (files-reserve-files/pipeShare)/filesPerConn))
 }
 
-// Dataplane is a service.Dataplane for TCP.
+// pipeShare is the part of the open files that may be pipes.
+const pipeShare = 16
+
+func openFiles() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 1024
+	}
+	return int(min(files.Cur, 1<<30))
+}
+
+// Dataplane is a service.Dataplane. It also is a service.Conns and a service.Ender.
 type Dataplane struct {
-	options Options
-	log     *slog.Logger
-	dialer  net.Dialer
-	slots   chan struct{} // one for each connection
-	ctx     context.Context
-	cancel  context.CancelFunc // ends connection attempts
-	serving sync.WaitGroup     // a count for each connection
+	options  Options
+	log      *slog.Logger
+	began    time.Time
+	maxPipes int          // of each loop
+	control  func(fd int) // called with each socket before it connects to a real server; nil outside of tests
+	open     atomic.Int64 // connections
+	starving atomic.Int64 // doors that wait for connections to end
+	idle     chan struct{}
 
 	limited, unreached, refused throttle
 
-	mu        sync.Mutex
-	listeners map[*service.Service]*listener
-	conns     map[*conn]struct{}
+	mu     sync.Mutex
+	loops  []*loop // none before the first service is opened, and after Shutdown
+	fronts map[*service.Service]*front
 }
 
-// New returns a dataplane without services.
+// New returns a dataplane without services. It has nothing open and no goroutines before [Dataplane.Open].
 func New(o Options) *Dataplane {
 	if o.ConnectTimeout <= 0 {
 		o.ConnectTimeout = DefaultConnectTimeout
@@ -70,16 +84,20 @@ func New(o Options) *Dataplane {
 	if o.MaxConns <= 0 {
 		o.MaxConns = DefaultMaxConns()
 	}
+	if o.Loops <= 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Dataplane{
-		options: o, log: o.Logger, dialer: net.Dialer{Timeout: o.ConnectTimeout}, slots: make(chan struct{}, o.MaxConns),
-		listeners: map[*service.Service]*listener{}, conns: map[*conn]struct{}{},
+	return &Dataplane{
+		options: o, log: o.Logger, began: time.Now(), idle: make(chan struct{}, 1), fronts: map[*service.Service]*front{},
+		maxPipes: min(256, openFiles()/pipeShare/pipeFiles/o.Loops),
 	}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
-	return d
 }
+
+// now is the time as loops count it: nanoseconds since New, never 0.
+func (d *Dataplane) now() int64 { return int64(time.Since(d.began)) + 1 }
 
 // Abilities implements [service.Dataplane].
 func (*Dataplane) Abilities() config.Abilities {
@@ -92,39 +110,47 @@ func (*Dataplane) Abilities() config.Abilities {
 }
 
 // Open implements [service.Dataplane].
-func (d *Dataplane) Open(ctx context.Context, s *service.Service) error {
-	vip := s.ID().Addr
-	if s.ID().Protocol != config.TCP {
-		return fmt.Errorf("virtual service %s: the userspace dataplane cannot do %s", vip, s.ID().Protocol)
+func (d *Dataplane) Open(_ context.Context, s *service.Service) error {
+	id := s.ID()
+	if id.Protocol != config.TCP {
+		return fmt.Errorf("virtual service %s: the userspace dataplane cannot do %s", id.Addr, id.Protocol)
 	}
-	listen := d.options.Listen
-	if listen == nil {
-		listen = Listen
-	}
-	socket, err := listen(ctx, vip)
-	if err != nil {
-		return fmt.Errorf("virtual service %s: %w%s", vip, err, hint(err, vip))
-	}
-	l := &listener{dataplane: d, service: s, socket: socket, closing: make(chan struct{}), done: make(chan struct{})}
 	d.mu.Lock()
-	d.listeners[s] = l
-	d.mu.Unlock()
-	go l.run()
+	defer d.mu.Unlock()
+	if err := d.start(); err != nil {
+		return fmt.Errorf("event loops: %w", err)
+	}
+	sockets, err := d.sockets(id)
+	if err != nil {
+		return fmt.Errorf("virtual service %s: %w%s", id.Addr, err, hint(err, id.Addr))
+	}
+	f := &front{d: d, loops: d.loops, service: s, sockets: sockets, closing: make(chan struct{}), begun: make(chan struct{})}
+	d.fronts[s] = f
+	go f.begin()
 	return nil
 }
 
-// Listen opens a new listening socket for a VIP. It is what [Options].Listen does unless told otherwise.
-func Listen(ctx context.Context, vip netip.AddrPort) (*net.TCPListener, error) {
-	network := "tcp4"
-	if vip.Addr().Is6() {
-		network = "tcp6"
+// start starts the loops if they do not run.
+func (d *Dataplane) start() error {
+	if d.loops != nil {
+		return nil
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, network, vip.String())
-	if err != nil {
-		return nil, err
+	var loops []*loop
+	for range d.options.Loops {
+		l, err := newLoop(d)
+		if err != nil {
+			for _, l := range loops {
+				l.release()
+			}
+			return err
+		}
+		loops = append(loops, l)
 	}
-	return l.(*net.TCPListener), nil
+	for _, l := range loops {
+		go l.run()
+	}
+	d.loops = loops
+	return nil
 }
 
 // hint tells the operator what to do about the common reasons why a VIP cannot be listened on.
@@ -140,52 +166,116 @@ func hint(err error, vip netip.AddrPort) string {
 	return ""
 }
 
-// Close implements [service.Dataplane]. It returns once the service's socket is closed.
+// Close implements [service.Dataplane]. It returns once the service's sockets are closed.
 func (d *Dataplane) Close(s *service.Service) {
 	d.mu.Lock()
-	l := d.listeners[s]
-	delete(d.listeners, s)
+	f := d.fronts[s]
+	delete(d.fronts, s)
 	d.mu.Unlock()
-	if l != nil {
-		l.close()
-		<-l.done
+	if f != nil {
+		f.close()
 	}
 }
 
 // Shutdown implements [service.Dataplane].
 func (d *Dataplane) Shutdown(ctx context.Context) (ended int) {
 	d.mu.Lock()
-	listeners := d.listeners
-	d.listeners = map[*service.Service]*listener{}
+	fronts := d.fronts
+	d.fronts = map[*service.Service]*front{}
+	loops := d.loops
 	d.mu.Unlock()
-	for _, l := range listeners {
-		l.close()
+	var closing sync.WaitGroup
+	for _, f := range fronts {
+		closing.Go(f.close)
 	}
-	for _, l := range listeners {
-		<-l.done
+	closing.Wait()
+	for d.open.Load() > 0 {
+		select {
+		case <-d.idle:
+			continue
+		case <-ctx.Done():
+		}
+		for _, l := range loops {
+			l.call(func() { ended += l.end(func(*conn) bool { return true }) })
+		}
 	}
-	idle := make(chan struct{})
-	go func() {
-		d.serving.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		ended = d.endAll()
-		<-idle
+	for _, l := range loops {
+		l.stop()
 	}
-	d.cancel()
+	d.mu.Lock()
+	d.loops = nil
+	d.mu.Unlock()
 	return ended
 }
 
-// endAll cuts off every connection and returns how many there were.
-func (d *Dataplane) endAll() int {
-	d.cancel()
+// enter counts a connection that is to begin, unless there are too many.
+func (d *Dataplane) enter() bool {
+	if d.open.Add(1) <= int64(d.options.MaxConns) {
+		return true
+	}
+	d.open.Add(-1)
+	return false
+}
+
+// left takes back enter, and tells those who wait for it.
+func (d *Dataplane) left() {
+	if d.open.Add(-1) == 0 {
+		select {
+		case d.idle <- struct{}{}:
+		default:
+		}
+	}
+	if d.starving.Load() > 0 {
+		for _, l := range d.running() {
+			l.do(l.reopen)
+		}
+	}
+}
+
+func (d *Dataplane) running() []*loop {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for c := range d.conns {
-		c.abort()
+	return d.loops
+}
+
+// Conns implements [service.Conns].
+func (d *Dataplane) Conns(s *service.Service, yield func(service.Conn) bool) {
+	for _, l := range d.running() {
+		var listed []service.Conn
+		l.call(func() { listed = l.list(s) })
+		for _, c := range listed {
+			if !yield(c) {
+				return
+			}
+		}
 	}
-	return len(d.conns)
+}
+
+// End implements [service.Ender].
+func (d *Dataplane) End(s *service.Service, server *service.Server) (ended int) {
+	for _, l := range d.running() {
+		l.call(func() { ended += l.end(func(c *conn) bool { return c.service == s && c.server == server }) })
+	}
+	return ended
+}
+
+// end cuts off the connections that match and returns how many there were.
+func (l *loop) end(match func(*conn) bool) (ended int) {
+	for i := len(l.conns) - 1; i >= 0; i-- { // the last one moves to the place of one that ends
+		if c := l.conns[i]; match(c) {
+			c.abort()
+			ended++
+		}
+	}
+	return ended
+}
+
+// list returns the connections of a service.
+func (l *loop) list(s *service.Service) (listed []service.Conn) {
+	for _, c := range l.conns {
+		if c.service == s {
+			listed = append(listed, c.list())
+		}
+	}
+	return listed
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/need"
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
-	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -79,16 +78,16 @@ func TestOpenRefuses(t *testing.T) {
 // chooses it when it knows where they go. From a port bound before, there are only 28,000 connections in all.
 func TestPortsAreShared(t *testing.T) {
 	const servers, ports = 3, 2
-	probe := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return fewPorts(c, 42000, 42001) }}
+	probe := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		return errors.Join(c.Control(func(fd uintptr) { failed = fewPorts(int(fd), 42000, 42001) }), failed)
+	}}
 	if l, err := probe.Listen(t.Context(), "tcp4", "127.0.0.1:0"); errors.Is(err, syscall.ENOPROTOOPT) {
 		need.Skip(t, "the kernel has no IP_LOCAL_PORT_RANGE: Linux 6.3 or later")
 	} else if err == nil {
 		l.Close()
 	}
-	d := New(Options{})
-	defer d.Shutdown(context.Background())
-	d.dialer.Control = func(_, _ string, c syscall.RawConn) error { return fewPorts(c, 42000, 42000+ports-1) }
-	v := config.Virtual{ID: config.VirtualID{Protocol: config.TCP, Addr: netip.MustParseAddrPort("127.0.0.1:1")}, Scheduler: "rr"}
+	v := config.Virtual{ID: config.VirtualID{Protocol: config.TCP, Addr: freeAddr(t)}, Scheduler: "rr"}
 	for i := range servers {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", 2+i))
 		if err != nil {
@@ -97,6 +96,61 @@ func TestPortsAreShared(t *testing.T) {
 		defer l.Close()
 		v.Reals = append(v.Reals, config.Real{Addr: l.Addr().(*net.TCPAddr).AddrPort(), Forward: config.Masq, Weight: 1})
 	}
+	d := New(Options{})
+	d.control = func(fd int) { fewPorts(fd, 42000, 42000+ports-1) }
+	s := open(t, d, v)
+	for i := range servers {
+		c, err := net.Dial("tcp", v.ID.Addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if !eventually(func() bool { return conns(s) == uint64(i+1) }) {
+			t.Fatalf("connection %d of %d, with %d local ports, failed", i+1, servers, ports)
+		}
+	}
+}
+
+// fewPorts restricts the local ports of one socket (IP_LOCAL_PORT_RANGE, Linux 6.3).
+func fewPorts(fd, low, high int) error {
+	const ipLocalPortRange = 51
+	return syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipLocalPortRange, high<<16|low)
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// eventually waits until something is the case, and reports whether it is.
+func eventually(f func() bool) bool {
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// conns is how many connections were established to all servers of a service.
+func conns(s *service.Service) (sum uint64) {
+	for _, server := range s.Snapshot().Servers {
+		sum += server.Conns
+	}
+	return sum
+}
+
+func freeAddr(t testing.TB) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.77:0") // an address of its own: the port stays free
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// open opens a service all of whose servers are alive, until the test ends.
+func open(t testing.TB, d *Dataplane, v config.Virtual) *service.Service {
+	t.Helper()
 	s, err := service.New(v)
 	if err != nil {
 		t.Fatal(err)
@@ -104,21 +158,13 @@ func TestPortsAreShared(t *testing.T) {
 	for _, r := range v.Reals {
 		s.SetState(r.Addr, check.Up, "")
 	}
-	for i := range servers {
-		_, upstream := d.connect(s, scheduler.Flow{})
-		if upstream == nil {
-			t.Fatalf("connection %d of %d, with %d local ports, failed", i+1, servers, ports)
-		}
-		defer upstream.Close()
+	if err := d.Open(t.Context(), s); err != nil {
+		t.Fatal(err)
 	}
-}
-
-// fewPorts restricts the local ports of one socket (IP_LOCAL_PORT_RANGE, Linux 6.3).
-func fewPorts(c syscall.RawConn, low, high int) error {
-	const ipLocalPortRange = 51
-	var failed error
-	err := c.Control(func(fd uintptr) {
-		failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipLocalPortRange, high<<16|low)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		d.Shutdown(ctx)
 	})
-	return errors.Join(err, failed)
+	return s
 }

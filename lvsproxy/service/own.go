@@ -1,0 +1,10 @@
+package service
+
+import "github.com/lvsession/lvsession/lvsproxy/config"
+
+// Own returns what the Spec says beyond what ldirectord can say, as it is now.
+func (s *Service) Own() config.Own {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spec.Own
+}
