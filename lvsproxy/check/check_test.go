@@ -15,10 +15,16 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+// tests ends the servers that tests share before goroutines are looked for.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return child.Main(t.m) }
 
 // TestStreak: + is a success, - a failure; the states after each of them are given by their first letters.
 func TestStreak(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,17 +227,16 @@ func datagrams(t *testing.T, answer func(request []byte) []byte) netip.AddrPort 
 
 // TestResend: one lost datagram is not a failed check.
 func TestResend(t *testing.T) {
-	lost := false
+	var lost atomic.Bool
 	target := datagrams(t, func(request []byte) []byte {
-		if !lost {
-			lost = true
+		if !lost.Swap(true) {
 			return nil
 		}
 		return []byte("pong\n")
 	})
 	v := virtual(config.Check{Type: config.CheckNegotiate, Service: "simpletcp"})
 	v.ID.Protocol = config.UDP
-	if r := first(t, ForReal(v, config.Real{Addr: target, Request: "/ping", Receive: "^pong$"}, 1)); !r.OK || !lost {
+	if r := first(t, ForReal(v, config.Real{Addr: target, Request: "/ping", Receive: "^pong$"}, 1)); !r.OK || !lost.Load() {
 		t.Errorf("got %v, %q", r.OK, r.Reason)
 	}
 }
