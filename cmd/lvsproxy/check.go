@@ -8,7 +8,6 @@ import (
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/config"
-	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 )
 
 // checkFile is "lvsproxy check": it prints every error and warning of a file, and what the file asks for that lvsproxy
@@ -18,7 +17,7 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	if len(rest) == 1 {
 		path = rest[0]
 	}
-	file, warnings, err := loadFile(path)
+	file, warnings, err := o.loadFile(path)
 	for _, w := range warnings {
 		fmt.Fprintf(stdout, "warning: %v\n", w)
 	}
@@ -35,13 +34,21 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 
 // loadFile loads a file and checks it against what the director can do. With an error of the latter kind, it returns the
 // file and its warnings all the same.
-func loadFile(path string) (*config.File, []config.Problem, error) {
-	file, err := config.Load(path, config.SystemResolver{})
+func (o options) loadFile(path string) (*config.File, []config.Problem, error) {
+	file, err := load(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	dataplane := userspace.New(userspace.Options{})
+	dataplane := o.newDataplane(nil)
 	return file, slices.Concat(file.Warnings, lvsproxy.Ignored(file, dataplane)), lvsproxy.Check(file, dataplane)
+}
+
+// load loads a file, or the empty one that stands for none.
+func load(path string) (*config.File, error) {
+	if path == noConfig {
+		return config.Parse(path, nil, config.SystemResolver{})
+	}
+	return config.Load(path, config.SystemResolver{})
 }
 
 // explain prints what is wrong with a file and returns the exit code.
@@ -63,7 +70,7 @@ func printConfig(o options, stdout, stderr io.Writer) int {
 	for _, line := range o.lines() {
 		fmt.Fprintf(stdout, "# %s\n", line)
 	}
-	file, _, err := loadFile(o.config)
+	file, _, err := o.loadFile(o.config)
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
@@ -76,6 +83,8 @@ func (o options) lines() []string {
 	return []string{
 		fmt.Sprintf("%s=%s", envName("config"), o.config),
 		fmt.Sprintf("%s=%s", envName("admin"), o.admin),
+		fmt.Sprintf("%s=%s", envName("metrics"), o.metrics),
+		fmt.Sprintf("%s=%s", envName("dataplane"), o.dataplane),
 		fmt.Sprintf("%s=%v", envName("connect-timeout"), o.connectTimeout),
 		fmt.Sprintf("%s=%d", envName("max-conns"), o.maxConns),
 		fmt.Sprintf("%s=%d", envName("max-checks"), o.maxChecks),

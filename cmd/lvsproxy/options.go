@@ -9,13 +9,17 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
+	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
 // options are all that the program can be told outside the ldirectord.cf.
 type options struct {
 	config         string
 	admin          string
+	metrics        string
+	dataplane      string
 	connectTimeout time.Duration
 	maxConns       int
 	maxChecks      int
@@ -29,12 +33,17 @@ type options struct {
 // noAdmin as the admin path means that there is no admin socket.
 const noAdmin = "off"
 
+// noConfig as the file means that there is none: all services come over the admin socket.
+const noConfig = "none"
+
 // newFlags returns the flags with their defaults, bound to o.
 func newFlags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("lvsproxy", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.config, "config", "/etc/ha.d/ldirectord.cf", "`FILE` to read: an ldirectord.cf")
-	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that serves the table; off for none")
+	f.StringVar(&o.config, "config", "/etc/ha.d/ldirectord.cf", "`FILE` to read: an ldirectord.cf; none for an empty table, to be filled by lvsadm")
+	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
+	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
+	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections: userspace, or none, with which the table is all there is")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
 	f.IntVar(&o.maxChecks, "max-checks", lvsproxy.DefaultMaxChecks, "`N` health checks at once at most")
@@ -83,6 +92,8 @@ func (o options) validate() error {
 	switch {
 	case o.config == "":
 		return fmt.Errorf("--config is empty: expected a file")
+	case o.dataplane != "userspace" && o.dataplane != "none":
+		return fmt.Errorf("--dataplane is %q: expected userspace or none", o.dataplane)
 	case o.admin == "":
 		return fmt.Errorf("--admin is empty: expected a path, or off")
 	case o.connectTimeout <= 0:
@@ -102,15 +113,29 @@ func (o options) validate() error {
 }
 
 // director returns the options as the Director wants them.
-func (o options) director(log *slog.Logger) lvsproxy.Options {
+func (o options) director(log *slog.Logger, onEvent func(service.Event)) lvsproxy.Options {
 	drain := o.drainTimeout
 	if drain == 0 {
 		drain = -1
 	}
 	return lvsproxy.Options{
-		RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
-		Userspace: userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns},
+		Dataplane: o.newDataplane(log), OnEvent: onEvent, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
 	}
+}
+
+func (o options) newDataplane(log *slog.Logger) service.Dataplane {
+	if o.dataplane == "none" {
+		return none.Dataplane{}
+	}
+	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Logger: log})
+}
+
+// metricsAddr returns where to listen for --metrics.
+func (o options) metricsAddr() string {
+	if strings.HasPrefix(o.metrics, ":") {
+		return "127.0.0.1" + o.metrics
+	}
+	return o.metrics
 }
 
 func (o options) logger(w io.Writer) *slog.Logger {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -20,12 +22,13 @@ func serve(o options, stderr io.Writer) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first of all: a HUP that comes early must not end the process
 	defer signal.Stop(hup)
-	file, _, err := loadFile(o.config)
+	file, _, err := o.loadFile(o.config)
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
 	log := o.logger(stderr)
-	d, err := lvsproxy.New(file, o.director(log))
+	events := admin.NewEvents()
+	d, err := lvsproxy.New(file, o.director(log, events.Publish))
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
@@ -33,33 +36,28 @@ func serve(o options, stderr io.Writer) int {
 	ctx, restore := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the process at once
-	if err := runDirector(ctx, d, o, hup, log); err != nil {
+	if err := runDirector(ctx, d, events, o, hup, log); err != nil {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-// runDirector runs the director and, beside it, the admin socket and the reloads.
-func runDirector(ctx context.Context, d *lvsproxy.Director, o options, hup <-chan os.Signal, log *slog.Logger) error {
+// runDirector runs the director and, beside it, what looks at it and the reloads.
+func runDirector(ctx context.Context, d *lvsproxy.Director, events *admin.Events, o options, hup <-chan os.Signal, log *slog.Logger) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	beside, stop := context.WithCancel(context.Background()) // until the drain is over: the table can be watched meanwhile
 	defer stop()
-	if o.admin != noAdmin {
-		l, err := admin.Listen(o.admin)
-		if err != nil {
-			return fmt.Errorf("%w (choose another place by --admin PATH, or do without by --admin off)", err)
-		}
-		wg.Go(func() {
-			if err := admin.Serve(beside, l, d.Table); err != nil {
-				log.Error("admin socket failed", "error", err)
-			}
-		})
+	defer events.Close() // before the servers end, which wait for those that follow the events
+	if err := o.serveBeside(beside, &wg, d, events, log); err != nil {
+		return err
 	}
 	following, unfollow := context.WithCancel(ctx)
 	defer unfollow()
-	wg.Go(func() { d.Follow(following, o.config, config.SystemResolver{}, hup) })
+	if o.config != noConfig {
+		wg.Go(func() { d.Follow(following, o.config, config.SystemResolver{}, hup) })
+	}
 	wg.Go(func() {
 		select {
 		case <-d.Ready():
@@ -68,4 +66,31 @@ func runDirector(ctx context.Context, d *lvsproxy.Director, o options, hup <-cha
 		}
 	})
 	return d.Run(ctx)
+}
+
+// serveBeside serves the admin socket, and the metrics over TCP if asked for, until ctx ends.
+func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsproxy.Director, events *admin.Events, log *slog.Logger) error {
+	serve := func(l net.Listener, h http.Handler) {
+		wg.Go(func() {
+			if err := admin.Serve(ctx, l, h); err != nil {
+				log.Error("serving failed", "address", l.Addr(), "error", err)
+			}
+		})
+	}
+	if o.admin != noAdmin {
+		l, err := admin.Listen(o.admin)
+		if err != nil {
+			return fmt.Errorf("%w (choose another place by --admin PATH, or do without by --admin off)", err)
+		}
+		serve(l, admin.Handler(d, events))
+	}
+	if o.metrics != "" {
+		l, err := net.Listen("tcp", o.metricsAddr())
+		if err != nil {
+			return fmt.Errorf("--metrics: %w", err)
+		}
+		log.Info("serving metrics", "address", l.Addr())
+		serve(l, admin.ReadOnly(d, events))
+	}
+	return nil
 }

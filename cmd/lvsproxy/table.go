@@ -2,27 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"time"
 
-	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/lvsadm"
 )
 
-// tableTimeout bounds how long "lvsproxy table" waits for the director.
-const tableTimeout = 30 * time.Second
-
-// printTable is "lvsproxy table".
+// printTable is "lvsproxy table": what "lvsadm -L -n" prints.
 func printTable(o options, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(context.Background(), tableTimeout)
-	defer cancel()
-	table, err := admin.Table(ctx, o.admin)
-	if err == nil {
-		err = admin.List(stdout, table)
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
-		return exitFailed
-	}
-	return exitOK
+	p := lvsadm.Program{Stdout: stdout, Stderr: stderr}
+	noEnv := func(string) string { return "" }
+	return p.Run(context.Background(), []string{"lvsproxy", "--admin", o.admin, "-L", "-n"}, noEnv)
 }

@@ -11,7 +11,7 @@ over the real servers that are alive.
 
 Usage:
   lvsproxy [OPTION]...              run, in the foreground
-  lvsproxy table [--admin PATH]     print the table of the running director, as ipvsadm -L -n does
+  lvsproxy table [--admin PATH]     print the table of the running director, as lvsadm -L -n does
   lvsproxy check [FILE]             validate a file (default: that of --config) and explain what is wrong with it
   lvsproxy help                     print this
 

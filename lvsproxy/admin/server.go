@@ -2,24 +2,20 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
-
-	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
-// Serve answers on l until ctx ends, and closes l. table is called for each request.
-func Serve(ctx context.Context, l net.Listener, table func() []service.Snapshot) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/table", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(table()) // an error means that the client went away
-	})
+// maxConns bounds how many connections a server has at once; further ones wait.
+const maxConns = 64
+
+// Serve answers on l until ctx ends, and closes l. It ends what follows the events; see [Events.Close].
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
+		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -30,12 +26,43 @@ func Serve(ctx context.Context, l net.Listener, table func() []service.Snapshot)
 			server.Close()
 		}
 	})
-	err := server.Serve(l)
+	err := server.Serve(&limited{Listener: l, free: make(chan struct{}, maxConns), done: ctx.Done()})
 	if !stop() {
 		<-stopped
 	}
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
+}
+
+// limited is a listener with a bound on its connections.
+type limited struct {
+	net.Listener
+	free chan struct{}
+	done <-chan struct{}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.free <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.free
+		return nil, err
+	}
+	return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.free })}, nil
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
 }

@@ -4,9 +4,10 @@ import "fmt"
 
 // Exit codes of ipvsadm.
 const (
-	exitList    = 1   // a table that cannot be listed
-	exitUsage   = 2   // a command line that is understood and wrong
-	exitRefused = 255 // a command line that is not understood, or a command that the kernel refuses: -1 in its source
+	exitUsage = 2 // a command line that is understood and wrong
+	// ExitRefused is that of a command that the kernel refuses, or of a command line that is not understood: -1 in its
+	// source.
+	ExitRefused = 255
 )
 
 // Exit is the error of a command line that asks for nothing but a message and the end of the program: a wrong one, -h or
@@ -28,7 +29,7 @@ func fail(format string, args ...any) *Exit {
 	return &Exit{Code: exitUsage, Stderr: fmt.Sprintf(format, args...) + "\n"}
 }
 
-// tryHelp returns the Exit for a command line without a command.
-func tryHelp(program string) *Exit {
-	return &Exit{Code: exitRefused, Stderr: fmt.Sprintf("Try `%s -h' or '%s --help' for more information.\n", program, program)}
+// TryHelp returns the Exit for a command line without a command, or a Restore inside of one.
+func TryHelp(program string) *Exit {
+	return &Exit{Code: ExitRefused, Stderr: fmt.Sprintf("Try `%s -h' or '%s --help' for more information.\n", program, program)}
 }

@@ -67,7 +67,7 @@ const (
 func (p *parser) verb() *Exit {
 	o, arg, problem := p.scanner.scan()
 	if problem != "" || o == nil {
-		return tryHelp(p.program)
+		return TryHelp(p.program)
 	}
 	switch o.long {
 	case "help":
@@ -87,7 +87,7 @@ func (p *parser) verb() *Exit {
 	}
 	p.cmd.Verb = Verb(o.long)
 	if _, ok := verbs[p.cmd.Verb]; !ok {
-		return tryHelp(p.program)
+		return TryHelp(p.program)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (p *parser) options() *Exit {
 		o, arg, problem := p.scanner.scan()
 		switch {
 		case problem != "":
-			return &Exit{Code: exitRefused, Stderr: p.scanner.last() + ": " + problem + "\n", Line: true}
+			return &Exit{Code: ExitRefused, Stderr: p.scanner.last() + ": " + problem + "\n", Line: true}
 		case o == nil:
 			return nil
 		}

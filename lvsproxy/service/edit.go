@@ -115,6 +115,9 @@ func (d *Definition) AddServer(addr netip.AddrPort, s ServerSettings) error {
 	if d.has(addr) || d.isFallback(addr) {
 		return ErrServerExists
 	}
+	if a := addr.Addr(); a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() && a.Is6() || a == broadcast {
+		return ErrInvalid
+	}
 	d.setServer(addr, HandServer{Added: d.configured(addr) == nil, Settings: s})
 	return nil
 }
@@ -133,6 +136,10 @@ func (d *Definition) EditServer(addr netip.AddrPort, s ServerSettings) error {
 	d.setServer(addr, HandServer{Added: d.Hand.Servers[addr].Added, Settings: s})
 	return nil
 }
+
+// broadcast is an address that, like the other ones that are not unicast, no real server can have (ip_vs_new_dest). The
+// kernel knows those of its networks too.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 func (d *Definition) setServer(addr netip.AddrPort, e HandServer) {
 	if r := d.configured(addr); r != nil && !e.Added && e.Settings == ServerSettingsOf(*r) {

@@ -1,9 +1,7 @@
 package service
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -96,20 +94,4 @@ func (s *Server) snapshot() ServerSnapshot {
 	}
 	snapshot.Conns, snapshot.Traffic = s.stats.sinceZero()
 	return snapshot
-}
-
-// Sort puts services and servers into the order in which ipvsadm 1.31 lists them: by mark, address family, protocol,
-// address and port.
-func Sort(snapshots []Snapshot) {
-	slices.SortFunc(snapshots, func(a, b Snapshot) int {
-		return cmp.Or(
-			cmp.Compare(a.ID.FWMark, b.ID.FWMark),
-			cmp.Compare(a.ID.Addr.Addr().BitLen(), b.ID.Addr.Addr().BitLen()),
-			cmp.Compare(a.ID.Protocol, b.ID.Protocol), // tcp is 6, udp 17
-			a.ID.Addr.Compare(b.ID.Addr),
-		)
-	})
-	for _, s := range snapshots {
-		slices.SortFunc(s.Servers, func(a, b ServerSnapshot) int { return a.Addr.Compare(b.Addr) })
-	}
 }

@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"slices"
+
+	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/service"
+)
+
+// Status is what a director knows about its services.
+type Status struct {
+	// Ready tells that every service is open and every real server has been checked.
+	Ready    bool            `json:"ready"`
+	Services []ServiceStatus `json:"services"`
+}
+
+// ServiceStatus is a virtual service with all its servers, whether they are in the table or not.
+type ServiceStatus struct {
+	Virtual   string `json:"virtual"`
+	Scheduler string `json:"scheduler"`
+	// Up is how many real servers may get new connections: they are alive and have a weight.
+	Up int `json:"up"`
+	// Fallback tells that the fallback server stands in.
+	Fallback bool            `json:"fallback"`
+	Origin   service.Origin  `json:"origin"`
+	Servers  []ServerStatus  `json:"servers"`
+	Rates    service.Rates   `json:"rates"`
+	Conns    uint64          `json:"conns"`
+	Traffic  service.Traffic `json:"traffic"`
+}
+
+// ServerStatus is a real or fallback server.
+type ServerStatus struct {
+	// Listed tells that the server is in the table.
+	Listed bool `json:"listed"`
+	service.ServerSnapshot
+}
+
+func statusOf(d Director) Status {
+	status := Status{Ready: isReady(d), Services: []ServiceStatus{}}
+	for _, v := range d.Table() {
+		s := ServiceStatus{
+			Virtual: nameOf(v.ID), Scheduler: v.Scheduler, Origin: v.Origin, Servers: []ServerStatus{},
+			Rates: v.Rates, Conns: v.Conns, Traffic: v.Traffic,
+		}
+		s.Up, s.Fallback = usable(&v), standsIn(&v)
+		for _, r := range v.Servers {
+			s.Servers = append(s.Servers, ServerStatus{true, r})
+		}
+		for _, r := range v.Out {
+			s.Servers = append(s.Servers, ServerStatus{false, r})
+		}
+		status.Services = append(status.Services, s)
+	}
+	return status
+}
+
+// usable returns how many real servers of a service may get new connections.
+func usable(v *service.Snapshot) (n int) {
+	for _, r := range v.Servers {
+		if !r.Fallback && r.Weight > 0 && r.State == check.Up {
+			n++
+		}
+	}
+	return n
+}
+
+// standsIn reports whether the fallback server of a service is in the table.
+func standsIn(v *service.Snapshot) bool {
+	return slices.ContainsFunc(v.Servers, func(r service.ServerSnapshot) bool { return r.Fallback })
+}
