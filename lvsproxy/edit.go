@@ -111,14 +111,15 @@ func (d *Director) Conns(yield func(service.Conn) bool) {
 		services = append(services, d.services[id])
 	}
 	d.mu.Unlock()
-	lister, ok := d.dataplane.(service.Conns)
-	if !ok {
-		return
-	}
+	lister, _ := d.dataplane.(service.Conns)
 	more := true
+	counting := func(c service.Conn) bool { more = yield(c); return more }
 	for _, s := range services {
 		if more {
-			lister.Conns(s, func(c service.Conn) bool { more = yield(c); return more })
+			s.Templates(counting)
+		}
+		if more && lister != nil {
+			lister.Conns(s, counting)
 		}
 	}
 }

@@ -25,6 +25,11 @@ type Server struct {
 	state    check.State
 	reason   string
 
+	templates int // clients that persistence sends here
+
+	limit            limit
+	limited          atomic.Bool // there is a threshold
+	overloaded       atomic.Bool // it was reached
 	active, inactive atomic.Int64
 	connectErrors    atomic.Uint64
 	stats            counters
@@ -50,16 +55,23 @@ func (s *Server) IsFallback() bool { return s.fallback }
 // may be left out), then Closed with whether it called Closing.
 
 // Opening counts a connection that is being opened to the server.
-func (s *Server) Opening() { s.inactive.Add(1) }
+func (s *Server) Opening() {
+	s.inactive.Add(1)
+	s.opened()
+}
 
 // Failed takes back Opening: the server could not be reached.
 func (s *Server) Failed() {
 	s.inactive.Add(-1)
 	s.connectErrors.Add(1)
+	s.ended()
 }
 
 // Canceled takes back Opening for a reason that is not the server's.
-func (s *Server) Canceled() { s.inactive.Add(-1) }
+func (s *Server) Canceled() {
+	s.inactive.Add(-1)
+	s.ended()
+}
 
 // Established makes a connection that was Opening active.
 func (s *Server) Established() {
@@ -79,7 +91,8 @@ func (s *Server) Closing() {
 func (s *Server) Closed(closing bool) {
 	if closing {
 		s.inactive.Add(-1)
-		return
+	} else {
+		s.active.Add(-1)
 	}
-	s.active.Add(-1)
+	s.ended()
 }

@@ -1,9 +1,12 @@
 package service
 
 import (
+	"container/list"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -29,6 +32,13 @@ type Service struct {
 	starting   bool // some real server has not had its first result
 	skip       []*Server
 	stats      counters
+	clock      func() time.Time // for tests; nil means time.Now
+	templates  templates
+	queue      list.List   // of *Claim, those who wait, the first in front
+	alarm      *time.Timer // wakes the queue when the first has waited for too long
+
+	total   atomic.Int64 // connections of all servers
+	waiting atomic.Int64 // those in the queue, and those who may be in a moment
 }
 
 // New returns the live service of a Spec. No real server is alive until [Service.SetState] says so.
@@ -55,27 +65,10 @@ func (s *Service) ID() config.VirtualID { return s.id }
 // picks for the first time, so that a director that has just started turns nobody away.
 func (s *Service) Settled() <-chan struct{} { return s.settled }
 
-// Pick returns the server for a new connection, or nil if there is none. It passes over the servers in tried: those that
-// could not be reached for this connection. When no other is left, the fallback server is tried even though the health
-// checks have not called for it yet. Pick does not keep the slice.
-func (s *Service) Pick(flow scheduler.Flow, tried []*Server) *Server {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.skip = tried
-	i := s.scheduler.Next(s.list(), flow)
-	s.skip = nil
-	if i != scheduler.None {
-		return s.table[i]
-	}
-	if f := s.fallback; len(tried) > 0 && f != nil && !slices.Contains(tried, f) {
-		return f
-	}
-	return nil
-}
-
 // SetState takes what the health checks say about a real server, and returns what changed. A server that the service
 // does not have is ignored: a check may end after its server is gone.
 func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string) []Event {
+	defer s.freed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	server := s.servers[addr]
@@ -202,19 +195,4 @@ func (s *Service) settle() {
 			close(s.settled)
 		}
 	}
-}
-
-// destinations is a Service as its scheduler sees it.
-type destinations Service
-
-func (s *Service) list() *destinations { return (*destinations)(s) }
-
-func (d *destinations) Len() int         { return len(d.table) }
-func (d *destinations) Weight(i int) int { return d.table[i].weight }
-func (d *destinations) Overloaded(i int) bool {
-	return slices.Contains(d.skip, d.table[i])
-}
-func (d *destinations) Addr(i int) netip.AddrPort { return d.table[i].addr }
-func (d *destinations) Conns(i int) (active, inactive int) {
-	return int(d.table[i].active.Load()), int(d.table[i].inactive.Load())
 }

@@ -73,6 +73,7 @@ func (s *Service) Snapshot() Snapshot {
 		snapshot.Mark = Edited
 	}
 	snapshot.Conns, snapshot.Traffic = s.stats.sinceZero()
+	s.templates.expire(s.now(), len(s.templates.clients))
 	for i, server := range s.table {
 		snapshot.Servers[i] = server.snapshot()
 	}
@@ -89,7 +90,7 @@ func (s *Server) snapshot() ServerSnapshot {
 	snapshot := ServerSnapshot{
 		Addr: s.addr, Forward: s.settings.Forward, Weight: s.weight, Lower: s.settings.Lower, Upper: s.settings.Upper,
 		Tunnel: s.settings.Tunnel, Fallback: s.fallback, Origin: s.origin, Mark: s.mark, State: s.state, Reason: s.reason,
-		ActiveConns: s.active.Load(), InactConns: s.inactive.Load(),
+		ActiveConns: s.active.Load(), InactConns: s.inactive.Load(), PersistConns: int64(s.templates),
 		ConnectErrors: s.connectErrors.Load(), Rates: s.stats.perSecond(),
 	}
 	snapshot.Conns, snapshot.Traffic = s.stats.sinceZero()

@@ -91,10 +91,14 @@ func (c *counters) perSecond() Rates {
 	}
 }
 
+// expirePerEstimate bounds how many expired templates are taken away in one go, so that no pick waits long meanwhile.
+const expirePerEstimate = 10_000
+
 // Estimate brings the rates up to date. It is to be called every [EstimateInterval].
 func (s *Service) Estimate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.templates.expire(s.now(), expirePerEstimate)
 	s.stats.estimate()
 	for _, server := range s.servers {
 		server.stats.estimate()

@@ -13,6 +13,7 @@ import (
 // stays so. Servers that stay keep their state, their place, their counts and their connections. A server that goes gets
 // no new connection; those it has go on. The error is about the Spec, and the service is as before then.
 func (s *Service) Update(v config.Virtual) ([]Event, error) {
+	defer s.freed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.follow(v, s.hand, "configured", "no longer configured")
@@ -21,6 +22,7 @@ func (s *Service) Update(v config.Virtual) ([]Event, error) {
 // SetHand makes the service what its Spec and these changes by hand say, and returns what changed. It is like
 // [Service.Update] else.
 func (s *Service) SetHand(h Hand) ([]Event, error) {
+	defer s.freed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.follow(s.configured, h.Clone(), "by hand", "by hand")
@@ -49,6 +51,7 @@ func (s *Service) follow(v config.Virtual, h Hand, coming, going string) ([]Even
 		configured[r.Addr] = true
 	}
 	s.configured, s.hand, s.spec = v, h, spec
+	s.templates.configure(spec.Persistence)
 	events := s.dropServers(spec.Reals, going)
 	s.inOrder = make([]*Server, 0, len(spec.Reals))
 	for _, r := range spec.Reals {
@@ -89,6 +92,7 @@ func (s *Service) applyReal(r config.Real, configured bool, reason string) []Eve
 	before, mark := server.settings, server.mark
 	server.settings, server.mark = ServerSettingsOf(r), s.hand.mark(r.Addr)
 	server.settings.Tunnel = s.hand.Servers[r.Addr].Settings.Tunnel
+	server.limit.set(server, r.Lower, r.Upper)
 	server.origin = Configured
 	if !configured {
 		server.origin, server.state, server.reason = ByHand, check.Up, "added by hand"
