@@ -106,6 +106,9 @@ func (*Dataplane) Abilities() config.Abilities {
 		Protocols: []config.Protocol{config.TCP},
 		Forwards:  []config.Forward{config.Masq},
 		Local:     netip.Addr.IsLoopback,
+
+		// The service sees to these whenever it is asked for a server.
+		Thresholds: true, Persistence: true, SchedFlags: true,
 	}
 }
 
