@@ -28,6 +28,8 @@ type options struct {
 	logLevel       slog.Level
 	logFormat      string
 	printConfig    bool
+
+	loops int // of the userspace dataplane; 0 is its default
 }
 
 // noAdmin as the admin path means that there is no admin socket.
@@ -127,7 +129,7 @@ func (o options) newDataplane(log *slog.Logger) service.Dataplane {
 	if o.dataplane == "none" {
 		return none.Dataplane{}
 	}
-	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Logger: log})
+	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Logger: log})
 }
 
 // metricsAddr returns where to listen for --metrics.

@@ -8,3 +8,10 @@ func (s *Service) Own() config.Own {
 	defer s.mu.Unlock()
 	return s.spec.Own
 }
+
+// OnePacket reports whether each datagram is scheduled for itself.
+func (s *Service) OnePacket() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spec.OnePacket
+}

@@ -19,6 +19,7 @@ type state uint8
 
 const (
 	closed      state = iota // not in use
+	introducing              // the client is to send its PROXY protocol header
 	connecting               // to a real server, no byte was sent yet
 	established              // bytes go both ways
 	halfClosed               // one side has sent its last byte
@@ -30,15 +31,16 @@ type conn struct {
 	service          *service.Service
 	server           *service.Server
 	client, upstream end
-	up, down         way // to the real server, and back
-	from             netip.AddrPort
+	up, down         way               // to the real server, and back
+	from, to         netip.AddrPort    // the client's address and the one that it went to
 	tried            []*service.Server // those that could not be reached
 	until            int64             // when the attempt to connect ends
 	touched          int64             // when something moved last, for the idle time-out
 	idle, patience   time.Duration     // the idle time-out, 0 for none, and the time for one attempt to connect
 	place            int               // in the loop's conns
 	state            state
-	waiting          bool // in the loop's again
+	proxyOut         uint8 // version of the PROXY protocol header that the server gets; 0 is none
+	waiting          bool  // in the loop's again
 	counted          counted
 }
 
@@ -55,9 +57,9 @@ const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 // serve takes a client's connection over.
 func (l *loop) serve(s *service.Service, fd int, from netip.AddrPort) {
 	c := l.newConn()
-	c.service, c.from, c.client.fd = s, from, int32(fd)
+	c.service, c.from, c.to, c.client.fd = s, from, s.ID().Addr, int32(fd)
 	own := s.Own()
-	c.touched, c.idle, c.patience = l.now, own.IdleTimeout, own.ConnectTimeout
+	c.touched, c.idle, c.patience, c.proxyOut = l.now, own.IdleTimeout, own.ConnectTimeout, uint8(own.ProxyOut)
 	if c.patience <= 0 {
 		c.patience = l.d.options.ConnectTimeout
 	}
@@ -68,7 +70,12 @@ func (l *loop) serve(s *service.Service, fd int, from netip.AddrPort) {
 		return
 	}
 	c.client.place = place
-	c.state = connecting
+	if own.ProxyIn {
+		c.state = introducing
+		c.until = l.now + int64(c.patience)
+		l.dueBy(c.until)
+		return
+	}
 	c.choose()
 }
 
@@ -92,6 +99,7 @@ func (l *loop) newConn() *conn {
 // choose begins to connect to the next real server that the service picks. With nobody left, the client gets a reset: as
 // with IPVS, it sees an error, not an empty answer.
 func (c *conn) choose() {
+	c.state = connecting
 	for len(c.tried) < maxAttempts {
 		server := c.service.Pick(scheduler.Flow{VIP: c.service.ID().Addr, Client: c.from}, c.tried)
 		if server == nil {
@@ -173,6 +181,8 @@ func (e *end) ready(events uint32) {
 		c.proceed()
 	case e == &c.upstream:
 		c.answered(events)
+	case c.state == introducing:
+		c.introduce()
 	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0: // the client is gone
 		c.server.Canceled()
 		c.server = nil
@@ -195,6 +205,9 @@ func (c *conn) answered(events uint32) {
 		return
 	}
 	c.server.Established()
+	if c.proxyOut != 0 {
+		c.up.held = c.header()
+	}
 	c.state, c.until, c.touched = established, 0, c.l.now
 	if c.idle > 0 {
 		c.l.dueBy(c.touched + int64(c.idle))
@@ -269,7 +282,11 @@ func (c *conn) deadline() int64 {
 
 // expired is called at the deadline.
 func (c *conn) expired() {
-	if c.state == connecting {
+	switch c.state {
+	case introducing:
+		c.stranger(unix.ETIMEDOUT)
+		return
+	case connecting:
 		c.until = 0
 		c.unreached(unix.ETIMEDOUT)
 		c.choose()

@@ -25,7 +25,8 @@ type Options struct {
 	// MaxConns bounds the connections over all services; further ones wait in the listening socket's queue. 0 means
 	// what the limit on open files allows, see DefaultMaxConns.
 	MaxConns int
-	// Loops is how many cores are used; 0 means as many as Go uses.
+	// Loops is how many cores are used; 0 means as many as Go has processors (GOMAXPROCS). With fewer than that a loop
+	// that waits for a moment keeps its processor, which is cheaper.
 	Loops int
 	// Inherit returns the sockets of a service that someone handed over: bound, and listening if it is TCP. The
 	// dataplane owns what it gets. With none it opens new ones; nil means that there are none.
@@ -64,12 +65,13 @@ type Dataplane struct {
 	log      *slog.Logger
 	began    time.Time
 	maxPipes int          // of each loop
+	spare    bool         // Go has processors that no loop needs
 	control  func(fd int) // called with each socket before it connects to a real server; nil outside of tests
 	open     atomic.Int64 // connections
 	starving atomic.Int64 // doors that wait for connections to end
 	idle     chan struct{}
 
-	limited, unreached, refused throttle
+	limited, unreached, refused, strangers throttle
 
 	mu     sync.Mutex
 	loops  []*loop // none before the first service is opened, and after Shutdown
@@ -103,9 +105,11 @@ func (d *Dataplane) now() int64 { return int64(time.Since(d.began)) + 1 }
 func (*Dataplane) Abilities() config.Abilities {
 	return config.Abilities{
 		Dataplane: "userspace",
-		Protocols: []config.Protocol{config.TCP},
+		Protocols: []config.Protocol{config.TCP, config.UDP},
 		Forwards:  []config.Forward{config.Masq},
 		Local:     netip.Addr.IsLoopback,
+
+		ProxyIn: true, ProxyOut: true, ConnectTimeout: true, IdleTimeout: true, OnePacket: true,
 
 		// The service sees to these whenever it is asked for a server.
 		Thresholds: true, Persistence: true, SchedFlags: true,
@@ -115,7 +119,7 @@ func (*Dataplane) Abilities() config.Abilities {
 // Open implements [service.Dataplane].
 func (d *Dataplane) Open(_ context.Context, s *service.Service) error {
 	id := s.ID()
-	if id.Protocol != config.TCP {
+	if id.Protocol != config.TCP && id.Protocol != config.UDP {
 		return fmt.Errorf("virtual service %s: the userspace dataplane cannot do %s", id.Addr, id.Protocol)
 	}
 	d.mu.Lock()
@@ -149,6 +153,7 @@ func (d *Dataplane) start() error {
 		}
 		loops = append(loops, l)
 	}
+	d.spare = runtime.GOMAXPROCS(0) > len(loops)
 	for _, l := range loops {
 		go l.run()
 	}
@@ -199,7 +204,7 @@ func (d *Dataplane) Shutdown(ctx context.Context) (ended int) {
 		case <-ctx.Done():
 		}
 		for _, l := range loops {
-			l.call(func() { ended += l.end(func(*conn) bool { return true }) })
+			l.call(func() { ended += l.end(nil, nil) })
 		}
 	}
 	for _, l := range loops {
@@ -257,17 +262,27 @@ func (d *Dataplane) Conns(s *service.Service, yield func(service.Conn) bool) {
 // End implements [service.Ender].
 func (d *Dataplane) End(s *service.Service, server *service.Server) (ended int) {
 	for _, l := range d.running() {
-		l.call(func() { ended += l.end(func(c *conn) bool { return c.service == s && c.server == server }) })
+		l.call(func() { ended += l.end(s, server) })
 	}
 	return ended
 }
 
-// end cuts off the connections that match and returns how many there were.
-func (l *loop) end(match func(*conn) bool) (ended int) {
+// end cuts off the connections of a service to a server, or all if the service is nil, and returns how many there were.
+func (l *loop) end(s *service.Service, server *service.Server) (ended int) {
 	for i := len(l.conns) - 1; i >= 0; i-- { // the last one moves to the place of one that ends
-		if c := l.conns[i]; match(c) {
+		if c := l.conns[i]; s == nil || c.service == s && c.server == server {
 			c.abort()
 			ended++
+		}
+	}
+	for i := len(l.counters) - 1; i >= 0; i-- {
+		var older *flow
+		for f := l.counters[i].newest; f != nil; f = older {
+			older = f.older
+			if s == nil || f.counter.front.service == s && f.server == server {
+				f.end()
+				ended++
+			}
 		}
 	}
 	return ended
@@ -278,6 +293,13 @@ func (l *loop) list(s *service.Service) (listed []service.Conn) {
 	for _, c := range l.conns {
 		if c.service == s {
 			listed = append(listed, c.list())
+		}
+	}
+	for _, c := range l.counters {
+		if c.front.service == s {
+			for f := c.newest; f != nil; f = f.older {
+				listed = append(listed, f.list())
+			}
 		}
 	}
 	return listed

@@ -61,11 +61,11 @@ func TestThrottle(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	d := New(Options{})
-	s, err := service.New(config.Virtual{ID: config.VirtualID{Protocol: config.UDP, Addr: netip.MustParseAddrPort("127.0.0.1:53")}, Scheduler: "rr"})
+	s, err := service.New(config.Virtual{ID: config.VirtualID{Protocol: config.FWM, FWMark: 1}, Scheduler: "rr"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Open(t.Context(), s); err == nil || !strings.Contains(err.Error(), "cannot do udp") {
+	if err := d.Open(t.Context(), s); err == nil || !strings.Contains(err.Error(), "cannot do fwm") {
 		t.Errorf("got %v", err)
 	}
 	d.Close(s) // was never opened: nothing happens

@@ -1,10 +1,12 @@
 package userspace
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -15,9 +17,20 @@ type front struct {
 	loops   []*loop
 	service *service.Service
 	sockets []int
-	doors   []*door
+	doors   []doorIn
 	closing chan struct{}
 	begun   chan struct{} // closed once the doors are open
+}
+
+// opening is a socket of a front in one loop.
+type opening interface {
+	open() // begins to take what comes
+	last() // takes what has come still, and no more
+}
+
+type doorIn struct {
+	l *loop
+	opening
 }
 
 // door is a front's listening socket in one loop.
@@ -44,15 +57,32 @@ func (f *front) begin() {
 	case <-f.service.Settled():
 	case <-f.closing:
 	}
+	if f.service.ID().Protocol == config.UDP {
+		f.beginUDP()
+		return
+	}
 	loops := f.loops
 	for i := range max(len(loops), len(f.sockets)) {
 		d := &door{front: f, l: loops[i%len(loops)], fd: f.sockets[i%len(f.sockets)], events: unix.EPOLLIN, place: noPlace}
 		if len(f.sockets) < len(loops) { // several loops wait for one socket: only one of them shall wake
 			d.events |= unix.EPOLLEXCLUSIVE
 		}
-		f.doors = append(f.doors, d)
-		d.l.call(d.open)
+		f.add(d.l, d)
 	}
+}
+
+// beginUDP is begin for datagrams: each socket is in one loop only, for all datagrams of a client must come to the same.
+func (f *front) beginUDP() {
+	for i, fd := range f.sockets {
+		l := f.loops[i%len(f.loops)]
+		f.add(l, &counter{front: f, l: l, fd: fd, place: noPlace, flows: map[netip.AddrPort]*flow{}})
+	}
+	f.sockets = nil // they close with the last flow
+}
+
+func (f *front) add(l *loop, o opening) {
+	f.doors = append(f.doors, doorIn{l, o})
+	l.call(o.open)
 }
 
 // close takes what has come in and no more, and returns once the sockets are closed.

@@ -19,25 +19,28 @@ type loop struct {
 	done  chan struct{}
 
 	// Of the loop's goroutine alone.
-	sources []registered
-	free    []int32 // places in sources that are free
-	conns   []*conn
-	spare   []*conn // ended, to be used again
-	again   []*conn // with more to do, though nothing will be heard of them
-	others  []*conn // room for the next again
-	shut    []*door // take no connections now, see door.pause
-	now     int64   // nanoseconds since the dataplane was made
-	due     int64   // no deadline of a connection comes before; 0 means that there is none
-	report  int64   // when traffic is counted next; 0 means that there is none to count
-	stopped bool
-	buffer  []byte   // what was read and is written at once
-	buffers [][]byte // spare ones, for what cannot be written at once
-	pipes   []*pipe  // spare ones
-	piped   int      // how many pipes there are
-	events  [128]unix.EpollEvent
-	peer    unix.RawSockaddrInet6
-	target  unix.RawSockaddrInet6
-	info    unix.TCPInfo
+	sources  []registered
+	free     []int32 // places in sources that are free
+	conns    []*conn
+	spare    []*conn // ended, to be used again
+	again    []*conn // with more to do, though nothing will be heard of them
+	others   []*conn // room for the next again
+	shut     []*door // take no connections now, see door.pause
+	counters []*counter
+	batch    *batch // nil without counters
+	looked   int64  // when deadlines were looked at last
+	now      int64  // nanoseconds since the dataplane was made
+	due      int64  // no deadline of a connection comes before; 0 means that there is none
+	report   int64  // when traffic is counted next; 0 means that there is none to count
+	stopped  bool
+	buffer   []byte   // what was read and is written at once
+	buffers  [][]byte // spare ones, for what cannot be written at once
+	pipes    []*pipe  // spare ones
+	piped    int      // how many pipes there are
+	events   [128]unix.EpollEvent
+	peer     unix.RawSockaddrInet6
+	target   unix.RawSockaddrInet6
+	info     unix.TCPInfo
 
 	mu    sync.Mutex
 	inbox []func()
@@ -123,8 +126,7 @@ func (l *loop) run() {
 	defer l.release()
 	defer l.close()
 	for !l.stopped {
-		// Under load the next events are there already, and asking for them without sleeping is cheaper.
-		n, errno := epollWait(l.epoll, l.events[:], 0)
+		n, errno := l.glance()
 		if n == 0 && errno == 0 && len(l.again) == 0 {
 			n, errno = epollWait(l.epoll, l.events[:], l.patience())
 		}
@@ -135,6 +137,21 @@ func (l *loop) run() {
 		l.turn(l.events[:n])
 	}
 }
+
+// glance looks for events without giving the loop's processor away. Under load the next ones are there or come very
+// soon, and it costs less to sleep over them on a processor of Go's than to have it taken away and to get one back.
+func (l *loop) glance() (int, unix.Errno) {
+	wait := 0
+	if l.d.spare && len(l.again) == 0 {
+		wait = glanceMillis
+		if next := l.next(); next != 0 && next < l.now+glanceMillis*int64(time.Millisecond) {
+			wait = 0
+		}
+	}
+	return epollGlance(l.epoll, l.events[:], wait)
+}
+
+const glanceMillis = 1
 
 // turn does what there is to do at one moment.
 func (l *loop) turn(events []unix.EpollEvent) {
@@ -162,10 +179,7 @@ func (l *loop) turn(events []unix.EpollEvent) {
 
 // patience is how many milliseconds the loop may sleep; -1 is without an end.
 func (l *loop) patience() int {
-	next := l.due
-	if l.report != 0 && (next == 0 || l.report < next) {
-		next = l.report
-	}
+	next := l.next()
 	if next == 0 {
 		return -1
 	}
@@ -173,8 +187,18 @@ func (l *loop) patience() int {
 	return int(min(max(wait, 0), int64(time.Hour/time.Millisecond)))
 }
 
+// next is when there is something to do even if nothing comes; 0 is never.
+func (l *loop) next() int64 {
+	if l.report != 0 && (l.due == 0 || l.report < l.due) {
+		return l.report
+	}
+	return l.due
+}
+
 // dueBy has deadlines looked at no later than at t, a time of l.now's kind.
+// Deadlines are looked at all together, and so not more often than every few milliseconds.
 func (l *loop) dueBy(t int64) {
+	t = max(t, l.looked+int64(5*time.Millisecond))
 	if l.due == 0 || t < l.due {
 		l.due = t
 	}
@@ -182,7 +206,7 @@ func (l *loop) dueBy(t int64) {
 
 // expire ends whatever is past its deadline, and finds out when to look again.
 func (l *loop) expire() {
-	l.due = 0
+	l.due, l.looked = 0, l.now
 	for i := len(l.conns) - 1; i >= 0; i-- { // an end moves the last one to its place
 		c := l.conns[i]
 		end := c.deadline()
@@ -196,6 +220,9 @@ func (l *loop) expire() {
 		if end != 0 {
 			l.dueBy(end)
 		}
+	}
+	for i := len(l.counters) - 1; i >= 0; i-- { // one that closes leaves the list
+		l.counters[i].expire()
 	}
 	l.reopen()
 }

@@ -82,7 +82,11 @@ func prepare(fd int) {
 // inUse finds out whether somebody else has the address. With SO_REUSEPORT alone another process of the same user could
 // share it unnoticed, and get a part of the connections.
 func inUse(id config.VirtualID) error {
-	fd, err := bound(id, unix.SO_REUSEADDR)
+	var options []int
+	if id.Protocol == config.TCP {
+		options = append(options, unix.SO_REUSEADDR) // else what earlier connections have left behind is in the way
+	}
+	fd, err := bound(id, options...)
 	if err == nil {
 		unix.Close(fd)
 	}
@@ -92,8 +96,8 @@ func inUse(id config.VirtualID) error {
 // listen opens a socket for a service, listening if it is TCP.
 func listen(id config.VirtualID) (int, error) {
 	fd, err := bound(id, unix.SO_REUSEADDR, unix.SO_REUSEPORT)
-	if err != nil {
-		return 0, err
+	if err != nil || id.Protocol == config.UDP {
+		return fd, err
 	}
 	prepare(fd)
 	if err := unix.Listen(fd, backlog); err != nil {
@@ -105,11 +109,14 @@ func listen(id config.VirtualID) (int, error) {
 
 // bound opens a socket with options of SOL_SOCKET and binds it.
 func bound(id config.VirtualID, options ...int) (int, error) {
-	family := unix.AF_INET
+	family, kind := unix.AF_INET, unix.SOCK_STREAM
+	if id.Protocol == config.UDP {
+		kind = unix.SOCK_DGRAM
+	}
 	if id.Addr.Addr().Is6() {
 		family = unix.AF_INET6
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, os.NewSyscallError("socket", err)
 	}

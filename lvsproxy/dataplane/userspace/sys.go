@@ -19,6 +19,12 @@ func recv(fd int, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// peek is recv, but leaves the bytes where they are.
+func peek(fd int, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_PEEK, 0, 0)
+	return int(n), errno
+}
+
 func send(fd int, b []byte) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
@@ -94,13 +100,15 @@ func reset(fd int) {
 	closeFile(fd)
 }
 
-// epollWait returns at once if wait is 0. Otherwise it may sleep, which the scheduler of Go is told of.
+// epollWait waits for events for so many milliseconds; -1 is without an end. Go's scheduler is told of it.
 func epollWait(fd int, events []unix.EpollEvent, wait int) (int, unix.Errno) {
-	call := unix.Syscall6
-	if wait == 0 {
-		call = unix.RawSyscall6
-	}
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(wait), 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(wait), 0, 0)
+	return int(n), errno
+}
+
+// epollGlance is epollWait for a time so short that Go's scheduler need not be told.
+func epollGlance(fd int, events []unix.EpollEvent, wait int) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(wait), 0, 0)
 	return int(n), errno
 }
 
