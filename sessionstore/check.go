@@ -7,10 +7,13 @@ import (
 )
 
 // Check reports whether a store can take the write at all: [ErrTooLarge] for its payload, [ErrInvalid] for a time-out or
-// namespace out of range. Every store calls it first.
+// namespace out of range, or the release of no lease. Every store calls it first.
 func (w Write) Check() error {
 	if len(w.Payload) > MaxPayload {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(w.Payload), MaxPayload)
+	}
+	if w.Release && w.Token == 0 {
+		return fmt.Errorf("%w: a write without a token has no lease to release", ErrInvalid)
 	}
 	return errors.Join(checkTimeouts(w.Idle, w.Absolute), checkNamespace(w.Namespace))
 }
@@ -34,6 +37,24 @@ func (t Touch) Within(expires, wanted int64) bool {
 
 // Check reports whether a store can take the lock at all: [ErrInvalid] for a TTL out of range.
 func (l Lock) Check() error { return CheckDuration("lease", l.TTL) }
+
+// Check reports whether a store can take the pass at all: [ErrInvalid] for one of no lease, or of two changes, and what
+// Check says of its change and of the next lock.
+func (p Pass) Check() error {
+	switch {
+	case p.Token == 0:
+		return fmt.Errorf("%w: a pass without a token", ErrInvalid)
+	case p.Write != nil && p.Touch != nil:
+		return fmt.Errorf("%w: a pass that writes and touches", ErrInvalid)
+	case p.Write != nil:
+		w := *p.Write
+		w.Token = p.Token
+		return errors.Join(w.Check(), p.Next.Check())
+	case p.Touch != nil:
+		return errors.Join(p.Touch.Check(), p.Next.Check())
+	}
+	return p.Next.Check()
+}
 
 // Check reports whether a store can take the session as an import at all: [ErrTooLarge] for its payload, [ErrInvalid]
 // for what no session can be. The time-outs are a store's to compare with its clock.

@@ -73,6 +73,8 @@ type Write struct {
 	// session's latest, the write is refused with ErrConflict. A lease that ran out but that nobody took since still
 	// counts, for LeaseRetention after its end.
 	Token uint64
+	// Release ends the lease in Token in the same step, as Unlock would. A write that is refused releases nothing.
+	Release bool
 	// Namespace is kept with the session so that an operator can tell whose sessions there are; it has no part in the
 	// key. "" or a name that [CheckNamespace] accepts. It counts only for the write that creates the session.
 	Namespace string
@@ -96,6 +98,10 @@ type Touch struct {
 	// Coarse is how much earlier than asked the store may let the session expire: if it is to expire within that time
 	// before the wanted instant anyway, nothing need be written. 0 asks for the exact instant; at most half of Idle.
 	Coarse time.Duration
+	// Release, if not 0, is the token of a lease that ends in the same step, as by Unlock of the session's own key and of
+	// the one given: if it is the latest of neither, nothing happens to it. A touch that is refused releases nothing; one that has nothing to move, because it is
+	// coarse, may end the lease a moment after it looked.
+	Release uint64
 }
 
 // Lock is how to take a lease.
@@ -190,6 +196,27 @@ type Regenerate struct {
 	Grace     time.Duration // ≥ 0
 	Tombstone time.Duration // ≥ 1 ms
 	Token     uint64        // fencing token, or 0
+}
+
+// Passer is a [Store] in which a lease can go from its holder to the next one in a single step, between which and the end
+// of the holder's turn nobody else comes.
+type Passer interface {
+	// Pass makes the last change under a lease, if there is one to make, and gives the lease to the next holder. The
+	// lease that it returns is as Lock would give it, with a token greater than the one before. It is the zero lease if
+	// the store could do no more than end the lease, or if that was not the session's latest any more; then whoever is
+	// next must take it by Lock. The key is taken literally, as by Lock.
+	//
+	// Errors: those of Write and Touch, and then nothing has changed. A Pass of unknown outcome may have left a lease that
+	// nobody holds, as a Lock of unknown outcome may.
+	Pass(ctx context.Context, key Key, p Pass) (version uint64, next Lease, err error)
+}
+
+// Pass is the end of a holder's turn while another waits for the lease.
+type Pass struct {
+	Token uint64 // of the lease
+	Write *Write // made as with this token and Release; nil for none
+	Touch *Touch // made as with this token for Release; nil for none, and not together with Write
+	Next  Lock   // of whoever waits
 }
 
 // Checker is a [Store] that can verify its own records: indexes that match, no chunk without its session, no session

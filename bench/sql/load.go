@@ -85,16 +85,13 @@ func lease(ctx context.Context, s side, client int, key sessionstore.Key, payloa
 	if err != nil {
 		return err
 	}
-	if err := s.writeLocked(ctx, client, key, version, token, payload); err != nil {
-		return err
-	}
-	return s.unlock(ctx, client, key, token)
+	return s.writeLast(ctx, client, key, version, token, payload)
 }
 
 // key returns the key of a session by its number.
 func key(n int) sessionstore.Key { return sessionstore.NewKey("bench", fmt.Sprintf("session%020d", n)) }
 
-// load writes all sessions.
+// load writes all sessions, each once under a lease, so that there are rows to change.
 func (o options) load(ctx context.Context, s *ours) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range o.clients {
@@ -104,6 +101,9 @@ func (o options) load(ctx context.Context, s *ours) error {
 				figures.Renew(payload)
 				w := sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion}
 				if _, err := s.store.Write(ctx, key(n), w); err != nil {
+					return err
+				}
+				if err := lease(ctx, s, client, key(n), payload); err != nil {
 					return err
 				}
 			}

@@ -21,9 +21,8 @@ type side interface {
 	touch(ctx context.Context, client int, key sessionstore.Key, coarse time.Duration) error
 
 	lock(ctx context.Context, client int, key sessionstore.Key) (token uint64, err error)
-	// writeLocked writes under a lease, on the version that was read under it.
-	writeLocked(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error
-	unlock(ctx context.Context, client int, key sessionstore.Key, token uint64) error
+	// writeLast writes under a lease, on the version that was read under it, and releases the lease.
+	writeLast(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error
 }
 
 // ours is the store, through its interface.
@@ -56,13 +55,9 @@ func (s *ours) lock(ctx context.Context, _ int, key sessionstore.Key) (uint64, e
 	return l.Token, err
 }
 
-func (s *ours) writeLocked(ctx context.Context, _ int, key sessionstore.Key, _, token uint64, payload []byte) error {
-	_, err := s.store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion, Token: token})
+func (s *ours) writeLast(ctx context.Context, _ int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
+	_, err := s.store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: ifVersion, Token: token, Release: true})
 	return err
-}
-
-func (s *ours) unlock(ctx context.Context, _ int, key sessionstore.Key, token uint64) error {
-	return s.store.Unlock(ctx, key, token)
 }
 
 // reference sends one interpolated statement an operation, guarded as the store's are. Each client keeps to one SQL node
@@ -126,9 +121,11 @@ func (r *reference) touch(ctx context.Context, client int, key sessionstore.Key,
 		expires, expires/60_000+1, key[:], now.UnixMilli())
 }
 
-// lock takes a lease that has ended, and makes one where there is none.
+// lock takes a lease that has ended, and makes one where there is none. Its tokens are times as the store's are: the sides
+// take turns on the same leases.
 func (r *reference) lock(ctx context.Context, client int, key sessionstore.Key) (uint64, error) {
-	now, token := time.Now(), rand.Uint64()
+	now := time.Now()
+	token := uint64(now.UnixMicro())
 	ends := now.Add(leaseFor).UnixMilli()
 	result, err := r.node(client).ExecContext(ctx, "UPDATE lease SET token = ?, ends = ?, due = ? WHERE id = ? AND ends <= ?", token, ends, ends/60_000+61, key[:], now.UnixMilli())
 	if err != nil {
@@ -141,12 +138,11 @@ func (r *reference) lock(ctx context.Context, client int, key sessionstore.Key) 
 	return token, err
 }
 
-// writeLocked relies on the version: whoever has the lease read it.
-func (r *reference) writeLocked(ctx context.Context, client int, key sessionstore.Key, ifVersion, _ uint64, payload []byte) error {
-	return r.write(ctx, client, key, ifVersion, payload)
-}
-
-func (r *reference) unlock(ctx context.Context, client int, key sessionstore.Key, token uint64) error {
+// writeLast relies on the version: whoever has the lease read it.
+func (r *reference) writeLast(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
+	if err := r.write(ctx, client, key, ifVersion, payload); err != nil {
+		return err
+	}
 	return r.update(ctx, client, "UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
 }
 

@@ -65,7 +65,10 @@ func (w *write) evaluate(v *view, now int64) (version uint64, err error) {
 	c.payload = w.payload
 	c.extend(now, w.Idle)
 	v.put(c)
-	return c.version, nil
+	if w.Release {
+		err = v.release(key, w.Token, now) // cannot fail: allow has read the lease
+	}
+	return c.version, err
 }
 
 // Touch implements [sessionstore.Store].
@@ -73,31 +76,43 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 	if err := t.Check(); err != nil {
 		return err
 	}
-	return s.submit(ctx, &operation{
-		name: "touch", key: &key, grows: true,
-		evaluate: func(v *view, now int64) error { return v.touch(key, t, now) },
-	})
-}
-
-func (v *view) touch(key sessionstore.Key, t sessionstore.Touch, now int64) error {
-	_, c, err := v.resolve(key, now)
-	if err != nil {
+	op := &operation{name: "touch", key: &key, grows: true}
+	op.evaluate = func(v *view, now int64) error {
+		moved, err := v.touch(key, t, now)
+		op.lazy = !moved // at most it has released a lease, see Unlock
 		return err
 	}
-	switch state := c.at(now); {
+	return s.submit(ctx, op)
+}
+
+// touch tells whether it has moved the session's expiry.
+func (v *view) touch(given sessionstore.Key, t sessionstore.Touch, now int64) (moved bool, err error) {
+	key, c, err := v.resolve(given, now)
+	if err != nil {
+		return false, err
+	}
+	state := c.at(now)
+	switch {
 	case state == tombstone:
-		return sessionstore.ErrDestroyed
+		return false, sessionstore.ErrDestroyed
 	case state == nothing && !t.Create:
-		return sessionstore.ErrNotFound
+		return false, sessionstore.ErrNotFound
+	}
+	for _, key := range []sessionstore.Key{given, key} {
+		if err := v.release(key, t.Release, now); err != nil {
+			return false, err
+		}
+	}
+	switch {
 	case state == nothing:
 		c.create(now, t.Absolute, t.Namespace)
 		c.version++
 	case t.Within(c.expires, c.wanted(now, t.Idle)):
-		return nil
+		return false, nil
 	}
 	c.extend(now, t.Idle)
 	v.put(c)
-	return nil
+	return true, nil
 }
 
 // Destroy implements [sessionstore.Store].

@@ -79,16 +79,22 @@ func (s *Store) nextToken(previous uint64, now int64) uint64 {
 func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
 	return s.submit(ctx, &operation{
 		name: "unlock", lazy: true,
-		evaluate: func(v *view, now int64) error {
-			c, err := v.lease(key)
-			if err != nil || !c.holds(token, now) {
-				return err
-			}
-			c.until = 0
-			v.putLease(c)
-			return nil
-		},
+		evaluate: func(v *view, now int64) error { return v.release(key, token, now) },
 	})
+}
+
+// release ends the key's lease if that has this token, which 0 is never.
+func (v *view) release(key sessionstore.Key, token uint64, now int64) error {
+	if token == 0 {
+		return nil
+	}
+	c, err := v.lease(key)
+	if err != nil || !c.holds(token, now) {
+		return err
+	}
+	c.until = 0
+	v.putLease(c)
+	return nil
 }
 
 // moveLease gives the lease that a session was regenerated under to its new key; the old key's ends. A token of 0 moves

@@ -57,6 +57,10 @@ func (s *Store) Write(ctx context.Context, key sessionstore.Key, w sessionstore.
 		return 0, err
 	}
 	defer s.mu.Unlock()
+	return s.write(key, w, now)
+}
+
+func (s *Store) write(key sessionstore.Key, w sessionstore.Write, now int64) (uint64, error) {
 	key, r, err := s.resolve(key, now)
 	if err != nil {
 		return 0, err
@@ -83,6 +87,9 @@ func (s *Store) Write(ctx context.Context, key sessionstore.Key, w sessionstore.
 	}
 	r.extend(now, w.Idle)
 	s.enter(key, r)
+	if w.Release {
+		s.release(key, w.Token)
+	}
 	return r.version, nil
 }
 
@@ -96,15 +103,24 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 		return err
 	}
 	defer s.mu.Unlock()
-	key, r, err := s.resolve(key, now)
+	return s.touch(key, t, now)
+}
+
+func (s *Store) touch(given sessionstore.Key, t sessionstore.Touch, now int64) error {
+	key, r, err := s.resolve(given, now)
 	if err != nil {
 		return err
 	}
-	switch state := r.at(now); {
+	state := r.at(now)
+	switch {
 	case state == tombstone:
 		return sessionstore.ErrDestroyed
 	case state == nothing && !t.Create:
 		return sessionstore.ErrNotFound
+	}
+	s.release(key, t.Release)
+	s.release(given, t.Release)
+	switch {
 	case state == nothing:
 		r = s.create(key, now, t.Absolute, t.Namespace)
 		r.version++
@@ -198,10 +214,15 @@ func (s *Store) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.L
 	if held := s.locks[key]; held != nil && now < held.until {
 		return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.until)}
 	}
+	return s.take(key, l, now), nil
+}
+
+// take gives the key a new lease.
+func (s *Store) take(key sessionstore.Key, l sessionstore.Lock, now int64) sessionstore.Lease {
 	s.token++
 	taken := lease{token: s.token, owner: l.Owner, until: now + l.TTL.Milliseconds()}
 	s.grant(key, taken)
-	return taken.granted(), nil
+	return taken.granted()
 }
 
 // Leased implements [sessionstore.Store].
@@ -224,10 +245,42 @@ func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) 
 		return err
 	}
 	defer s.mu.Unlock()
+	s.release(key, token)
+	return nil
+}
+
+// release ends the key's latest lease if it has this token.
+func (s *Store) release(key sessionstore.Key, token uint64) {
 	if held := s.locks[key]; held != nil && held.token == token {
 		held.until = 0
 	}
-	return nil
+}
+
+// Pass implements [sessionstore.Passer].
+func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (version uint64, next sessionstore.Lease, err error) {
+	if err := p.Check(); err != nil {
+		return 0, sessionstore.Lease{}, err
+	}
+	now, err := s.begin(ctx)
+	if err != nil {
+		return 0, sessionstore.Lease{}, err
+	}
+	defer s.mu.Unlock()
+	held := s.holds(key, p.Token, now)
+	switch {
+	case p.Write != nil:
+		w := *p.Write
+		w.Token, w.Release = p.Token, true
+		version, err = s.write(key, w, now)
+	case p.Touch != nil:
+		t := *p.Touch
+		t.Release = p.Token
+		err = s.touch(key, t, now)
+	}
+	if err != nil || !held {
+		return version, sessionstore.Lease{}, err
+	}
+	return version, s.take(key, p.Next, now), nil
 }
 
 // GC implements [sessionstore.Store].

@@ -66,6 +66,16 @@ func (c crowded) Destroy(ctx context.Context, key sessionstore.Key, tombstone ti
 	return err
 }
 
+func (c crowded) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (lease sessionstore.Lease, err error) {
+	c.among(ctx, func() { lease, err = c.Store.Lock(ctx, key, l) })
+	return lease, err
+}
+
+func (c crowded) Unlock(ctx context.Context, key sessionstore.Key, token uint64) (err error) {
+	c.among(ctx, func() { err = c.Store.Unlock(ctx, key, token) })
+	return err
+}
+
 // Every promise must hold for an operation that shares its batch with others.
 func TestStoreInACrowd(t *testing.T) {
 	for _, e := range []engine{engines[0], engines[2]} {
@@ -158,6 +168,53 @@ func (p *party) destroy(name string, key sessionstore.Key, decided bool) {
 	p.members = append(p.members, member{name, ndb.Change{Key: key, Tombstone: grave}, 0, nil, decided})
 }
 
+// under is write, under a lease, which ends with it if it is the last.
+func (p *party) under(name string, token uint64, last bool, key sessionstore.Key, ifVersion, version uint64, err error, decided bool) {
+	p.write(name, key, ifVersion, version, err, decided)
+	w := p.members[len(p.members)-1].change.Write
+	w.Token, w.Release = token, last
+}
+
+// ending is touch, with which a lease ends.
+func (p *party) ending(name string, token uint64, coarse time.Duration, key sessionstore.Key, err error, decided bool) {
+	p.touch(name, key, false, err, decided)
+	t := p.members[len(p.members)-1].change.Touch
+	t.Release, t.Coarse = token, coarse
+	if coarse > 0 {
+		t.Idle = time.Hour
+	}
+}
+
+func (p *party) lock(name string, key sessionstore.Key, err error, decided bool) {
+	l := &sessionstore.Lock{TTL: time.Minute + time.Duration(len(p.members))*time.Second, Owner: uint64(len(p.members) % 3)}
+	p.members = append(p.members, member{name, ndb.Change{Key: key, Lock: l}, 0, err, decided})
+}
+
+func (p *party) unlock(name string, key sessionstore.Key, token uint64) {
+	p.members = append(p.members, member{name, ndb.Change{Key: key, Unlock: token}, 0, nil, true})
+}
+
+// leased makes a session with a lease and returns its key and the token.
+func (p *party) leased() (sessionstore.Key, uint64) {
+	p.Helper()
+	key := p.session(10, 1)
+	l, err := p.s.Lock(p.Context(), key, sessionstore.Lock{TTL: time.Minute})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return key, l.Token
+}
+
+// left makes a session whose lease was released.
+func (p *party) left() sessionstore.Key {
+	p.Helper()
+	key, token := p.leased()
+	if err := p.s.Unlock(p.Context(), key, token); err != nil {
+		p.Fatal(err)
+	}
+	return key
+}
+
 // run runs all changes in one batch and compares what comes of them.
 func (p *party) run() {
 	p.Helper()
@@ -166,15 +223,16 @@ func (p *party) run() {
 	for _, m := range p.members {
 		list = append(list, m.change)
 	}
-	outcomes, decided := ndb.Together(p.s, list)
-	for i, m := range p.members {
-		if o := outcomes[i]; !errors.Is(o.Err, m.err) || m.err == nil && o.Err != nil || m.change.Write != nil && m.err == nil && o.Value != m.version {
-			p.Errorf("%s: got version %d, %v; want version %d, %v", m.name, o.Value, o.Err, m.version, m.err)
+	for i, o := range ndb.Together(p.s, list) {
+		m := p.members[i]
+		if !errors.Is(o.Err, m.err) || m.err == nil && o.Err != nil || m.change.Write != nil && m.err == nil && o.Version != m.version {
+			p.Errorf("%s: got version %d, %v; want version %d, %v", m.name, o.Version, o.Err, m.version, m.err)
 		}
-		if decided[i] != m.decided {
-			p.Errorf("%s: decided in the batch: %v, want %v", m.name, decided[i], m.decided)
+		if o.Decided != m.decided {
+			p.Errorf("%s: decided in the batch: %v, want %v", m.name, o.Decided, m.decided)
 		}
 		p.inspect(m)
+		p.inspectLease(m, o.Lease)
 	}
 	p.members = nil
 	if err := p.s.Check(p.Context()); err != nil {
@@ -187,6 +245,7 @@ func (p *party) inspect(m member) {
 	p.Helper()
 	session, err := p.s.Read(p.Context(), m.change.Key)
 	switch left := time.Until(session.Expires); {
+	case m.change.Lock != nil || m.change.Unlock != 0:
 	case m.change.Write == nil && m.change.Touch == nil:
 		if !errors.Is(err, sessionstore.ErrNotFound) {
 			p.Errorf("%s: read after it: %v", m.name, err)
@@ -203,7 +262,78 @@ func (p *party) inspect(m member) {
 	}
 }
 
+// inspectLease looks what a change left of a lease.
+func (p *party) inspectLease(m member, got sessionstore.Lease) {
+	p.Helper()
+	c := m.change
+	now, err := p.s.Leased(p.Context(), c.Key)
+	held := err == nil
+	switch {
+	case m.err != nil:
+	case c.Lock != nil && (!held || now != got || now.Owner != c.Lock.Owner || away(time.Until(now.Until), c.Lock.TTL)):
+		p.Errorf("%s: leased %+v, got %+v, %v", m.name, now, got, err)
+	case c.Write != nil && c.Write.Token != 0 && held == c.Write.Release, c.Touch != nil && c.Touch.Release != 0 && held, c.Unlock != 0 && held:
+		p.Errorf("%s: leased after it: %v, %+v", m.name, held, now)
+	}
+}
+
 func away(a, b time.Duration) bool { return (a - b).Abs() > 30*time.Second }
+
+// Changes under leases, and of leases, in one batch.
+func TestBatchUnderLeases(t *testing.T) {
+	const any = sessionstore.AnyVersion
+	missing := func() sessionstore.Key { return sessionstore.NewKey("x", sessionstore.NewID()) }
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			p := &party{T: t, s: open(t, nil, e.database(t)...)}
+			each := func(do func(key sessionstore.Key, token uint64)) {
+				key, token := p.leased()
+				do(key, token)
+			}
+			well := func() {
+				each(func(k sessionstore.Key, x uint64) { p.under("write under", x, false, k, 1, 2, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.under("write under, too", x, false, k, any, 2, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.under("last write", x, true, k, 1, 2, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.under("last write, too", x, true, k, any, 2, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.ending("last touch", x, 0, k, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.ending("last touch, too", x, 0, k, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.ending("coarse touch", x, time.Minute, k, nil, true) })
+				each(func(k sessionstore.Key, x uint64) { p.unlock("unlock", k, x) })
+				each(func(k sessionstore.Key, x uint64) { p.unlock("unlock, too", k, x) })
+				p.lock("lock", p.left(), nil, true)
+				p.lock("lock again", p.left(), nil, true)
+				p.write("write", p.session(10, 1), 1, 2, nil, true)
+			}
+			well()
+			p.run()
+
+			well()
+			each(func(k sessionstore.Key, x uint64) { p.lock("lock of what is locked", k, sessionstore.ErrLocked, true) })
+			p.lock("first lock", p.session(10, 1), nil, true)
+			p.lock("first lock of nothing", missing(), nil, true)
+			p.unlock("unlock of nothing", missing(), 12345)
+			each(func(k sessionstore.Key, x uint64) {
+				p.under("write under a lease that is another's", x-1, false, k, 1, 0, sessionstore.ErrConflict, true)
+			})
+			each(func(k sessionstore.Key, x uint64) {
+				p.under("last write under a lease that is another's", x-1, true, k, 1, 0, sessionstore.ErrConflict, true)
+			})
+			each(func(k sessionstore.Key, x uint64) {
+				p.under("late write", x, true, k, 7, 0, sessionstore.ErrConflict, true)
+			})
+			p.under("write without a lease", 12345, false, p.session(10, 1), 1, 0, sessionstore.ErrConflict, true)
+			p.under("last write after an unlock", 12345, true, p.left(), any, 0, sessionstore.ErrConflict, true)
+			p.under("last write of nothing", 12345, true, missing(), 1, 0, sessionstore.ErrNotFound, true)
+			p.under("last write of a destroyed one", 12345, true, p.destroyed(), any, 0, sessionstore.ErrDestroyed, true)
+			p.under("write of an alias", 12345, true, p.alias(), 3, 0, sessionstore.ErrConflict, false)
+			p.under("creation", 12345, true, missing(), any, 0, sessionstore.ErrConflict, false)
+			p.ending("touch of nothing", 12345, 0, missing(), sessionstore.ErrNotFound, true)
+			p.ending("touch without a lease", 12345, 0, p.session(10, 1), nil, true)
+			p.ending("touch of an alias", 12345, 0, p.alias(), nil, false)
+			p.run()
+		})
+	}
+}
 
 func TestBatchOfEverything(t *testing.T) {
 	const any = sessionstore.AnyVersion

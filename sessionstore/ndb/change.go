@@ -15,25 +15,72 @@ import (
 	"github.com/lvsession/lvsession/sessionstore/ndb/internal/lane"
 )
 
-// change is a write, a touch or a destruction that one row decides. Exactly one of the three is set.
+// change is a write, a touch, a destruction, a lock or an unlock that the row of its key decides, in session or in lease,
+// or those two rows together. Exactly one of the five is set.
 type change struct {
 	key       sessionstore.Key
-	write     *sessionstore.Write // without a token, its payload inline
+	write     *sessionstore.Write // its payload inline, and with a token no creation
 	touch     *sessionstore.Touch
 	tombstone time.Duration
+	lock      *sessionstore.Lock
+	unlock    uint64 // token
 
 	base  uint64 // of a write, once that is known: the version that it replaces
-	alone work[uint64]
+	alone work[effect]
 }
 
-func (c change) op() string {
+// kind is what a batch makes by the same statements.
+type kind uint8
+
+const (
+	writing      kind = iota // over a version
+	creating                 // a session by a write
+	writingUnder             // under a lease
+	writingLast              // under a lease that ends
+	touching                 //
+	touchingLast             // and a lease ends
+	destroying               //
+	locking                  //
+	unlocking                //
+	kinds                    // how many there are
+)
+
+func (c change) kind() kind {
+	switch {
+	case c.write != nil && c.write.Release:
+		return writingLast
+	case c.write != nil && c.write.Token != 0:
+		return writingUnder
+	case c.write != nil && c.write.IfVersion == 0:
+		return creating
+	case c.write != nil:
+		return writing
+	case c.touch != nil && c.touch.Release != 0:
+		return touchingLast
+	case c.touch != nil:
+		return touching
+	case c.lock != nil:
+		return locking
+	case c.unlock != 0:
+		return unlocking
+	default:
+		return destroying
+	}
+}
+
+var kindNames = [kinds]string{"write", "write", "write", "write", "touch", "touch", "destroy", "lock", "unlock"}
+
+func (k kind) String() string { return kindNames[k] }
+
+// token is that of the lease which a change is made under or ends.
+func (c change) token() uint64 {
 	switch {
 	case c.write != nil:
-		return "write"
+		return c.write.Token
 	case c.touch != nil:
-		return "touch"
+		return c.touch.Release
 	default:
-		return "destroy"
+		return c.unlock
 	}
 }
 
@@ -41,48 +88,43 @@ func (c change) op() string {
 // statement can tell it from the row: two keys of a batch may be aliases of one session.
 type changes struct {
 	store    *Store
-	now      int64
+	at       time.Time
+	now      int64 // Unix milliseconds
 	stamp    uint64
 	places   map[sessionstore.Key]int // in outcomes
-	outcomes []lane.Outcome[uint64]
+	outcomes []lane.Outcome[effect]
 }
 
-// changeBatch is the executor of changes. Each kind of change is one guarded statement for all of its rows: a refusal is
-// a row that the statement passes over. The kinds have no row in common, so their statements run side by side.
-func (s *Store) changeBatch(batch []change) []lane.Outcome[uint64] {
-	b := &changes{store: s, now: s.clock(), stamp: rand.Uint64(), outcomes: make([]lane.Outcome[uint64], len(batch))}
+// changeBatch is the executor of changes. Each kind of change is one guarded statement for all of its rows, or one for those
+// in session and one for those in lease: a refusal is a row that a statement passes over. The kinds have no row in common,
+// so their statements run side by side.
+func (s *Store) changeBatch(batch []change) []lane.Outcome[effect] {
+	at := s.now()
+	b := &changes{store: s, at: at, now: at.UnixMilli(), stamp: rand.Uint64(), outcomes: make([]lane.Outcome[effect], len(batch))}
 	if len(batch) == 1 {
 		o := &b.outcomes[0]
-		o.Value, o.Err = inBatch(s, batch[0].op(), 1, attempt{stamp: b.stampOf(batch[0])}, batch[0].alone)
+		o.Value, o.Err = inBatch(s, batch[0].kind().String(), 1, attempt{stamp: b.stampOf(batch[0])}, batch[0].alone)
 		return b.outcomes
 	}
 	b.places = make(map[sessionstore.Key]int, len(batch))
-	var writes, creates, touches, destroys []change
+	var lists [kinds][]change
 	for i, c := range batch {
 		b.places[c.key] = i
-		switch {
-		case c.write != nil && c.write.IfVersion == 0:
-			creates = append(creates, c)
-		case c.write != nil:
-			writes = append(writes, c)
-		case c.touch != nil:
-			touches = append(touches, c)
-		default:
-			destroys = append(destroys, c)
-		}
+		k := c.kind()
+		lists[k] = append(lists[k], c)
+	}
+	do := [kinds]executor{
+		writing: b.writeAll, creating: b.createAll, writingUnder: b.writeAllUnder, writingLast: b.writeAllUnder,
+		touching: b.touchAll, touchingLast: b.touchAllAndEnd, destroying: b.destroyAll, locking: b.lockAll, unlocking: b.unlockAll,
 	}
 	var parts sync.WaitGroup
-	for _, p := range []struct {
-		op   string
-		list []change
-		do   executor
-	}{{"touch", touches, b.touchAll}, {"destroy", destroys, b.destroyAll}} {
-		if len(p.list) > 0 {
-			parts.Go(func() { b.part(p.op, p.list, p.do) })
+	for k, list := range lists {
+		if k := kind(k); len(list) > 0 && k != writing && k != creating {
+			parts.Go(func() { b.part(k, list, do[k]) })
 		}
 	}
-	creates = append(creates, b.part("write", writes, b.writeAll)...)
-	b.part("write", creates, b.createAll)
+	creations := append(lists[creating], b.part(writing, lists[writing], b.writeAll)...)
+	b.part(creating, creations, b.createAll)
 	parts.Wait()
 	return b.outcomes
 }
@@ -92,11 +134,11 @@ func (s *Store) changeBatch(batch []change) []lane.Outcome[uint64] {
 type executor func(ctx context.Context, db statements, a *attempt, list []change) (creations []change, err error)
 
 // part makes the changes of one kind. If they fail, all are left.
-func (b *changes) part(op string, list []change, do executor) (creations []change) {
+func (b *changes) part(k kind, list []change, do executor) (creations []change) {
 	if len(list) == 0 {
 		return nil
 	}
-	creations, err := inBatch(b.store, op, len(list), attempt{}, func(ctx context.Context, conn *sqlx.Conn, a *attempt) ([]change, error) {
+	creations, err := inBatch(b.store, k.String(), len(list), attempt{}, func(ctx context.Context, conn *sqlx.Conn, a *attempt) ([]change, error) {
 		return do(ctx, statements{conn}, a, list)
 	})
 	if err == nil {
@@ -108,7 +150,7 @@ func (b *changes) part(op string, list []change, do executor) (creations []chang
 		if again {
 			b.leave(c, u.attempt.uncertain, u.cause)
 		} else {
-			b.decide(c, 0, err)
+			b.decide(c, effect{}, err)
 		}
 	}
 	return nil
@@ -121,13 +163,13 @@ func (b *changes) stampOf(c change) uint64 { return b.stamp ^ binary.BigEndian.U
 const stampOfRow = "CAST(CONV(HEX(LEFT(id, 8)), 16, 10) AS UNSIGNED)"
 
 // decide notes an outcome. An error of nil is a success.
-func (b *changes) decide(c change, version uint64, err error) {
-	b.outcomes[b.places[c.key]] = lane.Outcome[uint64]{Value: version, Err: err}
+func (b *changes) decide(c change, e effect, err error) {
+	b.outcomes[b.places[c.key]] = lane.Outcome[effect]{Value: e, Err: err}
 }
 
 // leave leaves a change to be made alone, with the same stamp; uncertain says that it may have taken effect already.
 func (b *changes) leave(c change, uncertain bool, cause error) {
-	b.decide(c, 0, &undecided{attempt{stamp: b.stampOf(c), uncertain: uncertain}, cause})
+	b.decide(c, effect{}, &undecided{attempt{stamp: b.stampOf(c), uncertain: uncertain}, cause})
 }
 
 // writeAll makes the writes that expect a session.
@@ -142,7 +184,7 @@ func (b *changes) writeAll(ctx context.Context, db statements, a *attempt, list 
 	}
 	if int(n) == len(list) {
 		for _, c := range list {
-			b.decide(c, c.base+1, nil)
+			b.decide(c, effect{version: c.base + 1}, nil)
 		}
 		return creations, nil
 	}
@@ -185,7 +227,7 @@ func (b *changes) based(ctx context.Context, db statements, list []change) (base
 		case !r.found:
 			creations = append(creations, c)
 		case err != nil && at != alias:
-			b.decide(c, 0, err)
+			b.decide(c, effect{}, err)
 		default:
 			b.leave(c, false, errAlone)
 		}
@@ -212,13 +254,13 @@ func (b *changes) judgeWrites(list []change, records map[sessionstore.Key]record
 		_, err := r.write(*c.write, b.now, b.stampOf(c))
 		switch {
 		case stamped(c):
-			b.decide(c, r.Version, nil)
+			b.decide(c, effect{version: r.Version}, nil)
 		case n > 0 && moved(c) && n == overwritten:
-			b.decide(c, c.base+1, nil)
+			b.decide(c, effect{version: c.base + 1}, nil)
 		case n > 0 && moved(c):
 			b.leave(c, true, errAlone)
 		case err != nil && r.at(b.now) != alias:
-			b.decide(c, 0, err)
+			b.decide(c, effect{}, err)
 		default:
 			b.leave(c, false, errAlone) // it leads elsewhere, has chunks, names a subject, or takes the place of remains
 		}
@@ -247,7 +289,7 @@ func (b *changes) createAll(ctx context.Context, db statements, _ *attempt, list
 		return nil, err
 	}
 	for i, c := range creations {
-		b.decide(c, rows[i].Version, nil)
+		b.decide(c, effect{version: rows[i].Version}, nil)
 	}
 	return nil, nil
 }
@@ -255,7 +297,7 @@ func (b *changes) createAll(ctx context.Context, db statements, _ *attempt, list
 // touchAll makes the touches. If some are coarse it looks first which are needed at all: to read a row costs a third of
 // what it costs to lock it.
 func (b *changes) touchAll(ctx context.Context, db statements, _ *attempt, list []change) ([]change, error) {
-	if slices.ContainsFunc(list, func(c change) bool { return c.touch.Coarse > 0 }) {
+	if anyCoarse(list) {
 		records, err := db.records(ctx, list)
 		if err != nil {
 			return nil, err
@@ -270,7 +312,7 @@ func (b *changes) touchAll(ctx context.Context, db statements, _ *attempt, list 
 	}
 	if int(n) == len(list) {
 		for _, c := range list {
-			b.decide(c, 0, nil)
+			b.decide(c, effect{}, nil)
 		}
 		return nil, nil
 	}
@@ -284,6 +326,10 @@ func (b *changes) touchAll(ctx context.Context, db statements, _ *attempt, list 
 	return nil, nil
 }
 
+func anyCoarse(touches []change) bool {
+	return slices.ContainsFunc(touches, func(c change) bool { return c.touch.Coarse > 0 })
+}
+
 // judgeTouches decides what is as a touch would have it, or refuses one, and leaves what takes more than an UPDATE. It
 // returns the touches of sessions that expire at another time.
 func (b *changes) judgeTouches(list []change, records map[sessionstore.Key]record) (far []change) {
@@ -292,11 +338,11 @@ func (b *changes) judgeTouches(list []change, records map[sessionstore.Key]recor
 		after, err := r.touch(*c.touch, b.now, b.stampOf(c))
 		switch at := r.at(b.now); {
 		case at == live && r.Expires == after.Expires:
-			b.decide(c, 0, nil)
+			b.decide(c, effect{}, nil)
 		case at == live:
 			far = append(far, c)
 		case err != nil && at != alias:
-			b.decide(c, 0, err)
+			b.decide(c, effect{}, err)
 		default:
 			b.leave(c, false, errAlone)
 		}
@@ -319,7 +365,7 @@ func (b *changes) destroyAll(ctx context.Context, db statements, _ *attempt, lis
 	for _, c := range list {
 		r := records[c.key]
 		if records == nil || r.at(b.now) == tombstone && r.Expires == b.now+c.tombstone.Milliseconds() {
-			b.decide(c, 0, nil)
+			b.decide(c, effect{}, nil)
 			continue
 		}
 		b.leave(c, false, errAlone)
@@ -335,7 +381,7 @@ func (s statements) advanceAll(ctx context.Context, list []change, stamp uint64,
 	w := word(list)
 	text := prepared + "UPDATE session SET ver = ver + 1, stamp = " + stampOfRow + " ^ " + w.arg(stamp) +
 		", " + w.expiry(mixed, idle) +
-		", enc = " + w.each(mixed, encoding) +
+		", enc = " + each(w, mixed, encoding) +
 		", payload = " + w.cases("?", func(c change) any { return notNil(c.write.Payload) }, []byte{}) + " END" +
 		" WHERE " + w.ids() + " AND chunks = 0 AND state = 1 AND expires > " + w.arg(now) +
 		" AND " + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + " END" +
@@ -356,7 +402,7 @@ func (s statements) prolongAll(ctx context.Context, list []change, now int64) (i
 func (s statements) buryAll(ctx context.Context, list []change, now int64) (int64, error) {
 	until := func(c change) int64 { return now + c.tombstone.Milliseconds() }
 	w := word(list)
-	text := prepared + "UPDATE session SET state = 3, created = 0, expires = " + w.each(differ(list, until), until) +
+	text := prepared + "UPDATE session SET state = 3, created = 0, expires = " + each(w, differ(list, until), until) +
 		", due = expires DIV 60000 + 1, deadline = 0, target = '', ns = '', enc = 0, payload = ''" +
 		" WHERE " + w.ids() + " AND " + isPlain
 	return s.exec(ctx, text, w.args...)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/sessionstore"
-	"github.com/lvsession/lvsession/sessionstore/ndb/internal/lane"
 )
 
 // Healthy returns how many SQL nodes are in service.
@@ -33,31 +32,44 @@ type Change struct {
 	Write     *sessionstore.Write
 	Touch     *sessionstore.Touch
 	Tombstone time.Duration
+	Lock      *sessionstore.Lock
+	Unlock    uint64
 }
 
-// Together makes changes in one batch, and alone those that it does not decide. Decided tells of each whether the batch
-// decided it.
-func Together(s *Store, list []Change) (outcomes []lane.Outcome[uint64], decided []bool) {
+// Outcome is what became of a change.
+type Outcome struct {
+	Version uint64
+	Lease   sessionstore.Lease
+	Err     error
+	Decided bool // by the batch
+}
+
+// Together makes changes in one batch, and alone those that it does not decide.
+func Together(s *Store, list []Change) (outcomes []Outcome) {
 	batch := make([]change, len(list))
 	for i, c := range list {
-		batch[i] = change{key: c.Key, write: c.Write, touch: c.Touch, tombstone: c.Tombstone}
+		batch[i] = change{key: c.Key, write: c.Write, touch: c.Touch, tombstone: c.Tombstone, lock: c.Lock, unlock: c.Unlock}
 		switch {
 		case c.Write != nil:
 			batch[i].alone = s.writeAlone(c.Key, *c.Write)
 		case c.Touch != nil:
 			batch[i].alone = s.touchAlone(c.Key, *c.Touch)
+		case c.Lock != nil:
+			batch[i].alone = s.lockAlone(c.Key, *c.Lock)
+		case c.Unlock != 0:
+			batch[i].alone = s.unlockAlone(c.Key, c.Unlock)
 		default:
 			batch[i].alone = s.destroyAlone(c.Key, c.Tombstone)
 		}
 	}
-	outcomes = s.changeBatch(batch)
-	decided = make([]bool, len(list))
-	for i := range outcomes {
+	for i, o := range s.changeBatch(batch) {
 		u := (*undecided)(nil)
-		if decided[i] = !errors.As(outcomes[i].Err, &u); !decided[i] {
+		decided := !errors.As(o.Err, &u)
+		if !decided {
 			a := u.attempt
-			outcomes[i].Value, outcomes[i].Err = tries(context.Background(), s, "test", &a, batch[i].alone)
+			o.Value, o.Err = tries(context.Background(), s, "test", &a, batch[i].alone)
 		}
+		outcomes = append(outcomes, Outcome{o.Value.version, o.Value.lease, o.Err, decided})
 	}
-	return outcomes, decided
+	return outcomes
 }

@@ -81,7 +81,7 @@ func (s statements) collectSessions(ctx context.Context, now int64, limit int) (
 
 // collectLarge removes a row with its chunks, if it is still as it was found.
 func (s statements) collectLarge(ctx context.Context, r remains, now int64) (removed int, err error) {
-	return s.collecting(ctx, func(tx statements) (int, error) {
+	return atomically(ctx, s, func(tx statements) (int, error) {
 		n, err := tx.exec(ctx, "DELETE FROM session WHERE id = ? AND ver = ? AND chunks = ? AND subject = ? AND due <= ?", r.ID, r.Version, r.Chunks, r.Subject, now)
 		if err != nil || n == 0 {
 			return 0, err
@@ -96,7 +96,7 @@ func (s statements) collectOwned(ctx context.Context, ids []any, now int64) (rem
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	return s.collecting(ctx, func(tx statements) (int, error) {
+	return atomically(ctx, s, func(tx statements) (int, error) {
 		var rows []remains
 		err := tx.q.SelectContext(ctx, &rows, "SELECT id, ver, chunks, subject FROM session WHERE due <= ? AND chunks = 0 AND id IN ("+list("?", len(ids))+") FOR UPDATE",
 			append([]any{now}, ids...)...)
@@ -119,15 +119,6 @@ func (s statements) collectOwned(ctx context.Context, ids []any, now int64) (rem
 		}
 		return tx.deleteDue(ctx, "DELETE FROM session WHERE due <= ? AND id IN ", now, locked)
 	})
-}
-
-// collecting does a part of a collection in a transaction.
-func (s statements) collecting(ctx context.Context, do func(statements) (int, error)) (int, error) {
-	conn, ok := s.q.(*sqlx.Conn)
-	if !ok {
-		return 0, errBug
-	}
-	return inTransaction(ctx, conn, do)
 }
 
 // collectLeases removes up to limit leases that are due, and tells how many it found and removed.

@@ -24,25 +24,53 @@ type lease struct {
 }
 
 // dueOfLease is the purge time of a lease.
-func dueOfLease(ends int64) int64 { return due(ends + sessionstore.LeaseRetention.Milliseconds()) }
+func dueOfLease(ends int64) int64 { return due(ends + retention) }
 
-// Lock implements [sessionstore.Store].
-func (s *Store) Lock(ctx context.Context, key sessionstore.Key, o sessionstore.Lock) (sessionstore.Lease, error) {
-	if err := o.Check(); err != nil {
-		return sessionstore.Lease{}, err
-	}
-	return run(ctx, s, "lock", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Lease, error) {
-		now := s.now()
-		l := lease{Token: tokenAt(now, key), Stamp: a.stamp, Owner: o.Owner, Ends: now.UnixMilli() + o.TTL.Milliseconds()}
-		l.Due = dueOfLease(l.Ends)
-		return statements{conn}.lock(ctx, key, l, now.UnixMilli())
-	})
+// retention is sessionstore.LeaseRetention in milliseconds.
+const retention = int64(sessionstore.LeaseRetention / time.Millisecond)
+
+// newLease returns the lease that a lock takes at an instant, unless its token has to be greater.
+func newLease(key sessionstore.Key, o sessionstore.Lock, at time.Time, stamp uint64) lease {
+	l := lease{Token: tokenAt(at, key), Stamp: stamp, Owner: o.Owner, Ends: at.UnixMilli() + o.TTL.Milliseconds()}
+	l.Due = dueOfLease(l.Ends)
+	return l
 }
 
 // tokenAt is the token of a lease that is taken at an instant, if that is greater than the last one of its key. The key
 // shifts it a little, so that two keys of one session, locked at once, have different tokens.
 func tokenAt(now time.Time, key sessionstore.Key) uint64 {
 	return uint64(now.UnixMicro()) + uint64(binary.BigEndian.Uint16(key[:]))
+}
+
+// tokenOfRow, with the time in microseconds before a +, is the same in SQL.
+const tokenOfRow = "CAST(CONV(HEX(LEFT(id, 2)), 16, 10) AS UNSIGNED)"
+
+// holds tells whether the token is of the lease, and that was neither released nor is to be forgotten, collected or not.
+func (l lease) holds(token uint64, now int64) bool {
+	return l.found && l.Token == token && l.Ends != 0 && now < l.Ends+retention
+}
+
+func (l lease) granted() sessionstore.Lease {
+	return sessionstore.Lease{Token: l.Token, Owner: l.Owner, Until: time.UnixMilli(l.Ends)}
+}
+
+// Lock implements [sessionstore.Store].
+func (s *Store) Lock(ctx context.Context, key sessionstore.Key, o sessionstore.Lock) (sessionstore.Lease, error) {
+	if err := o.Check(); err != nil {
+		return sessionstore.Lease{}, err
+	}
+	alone := s.lockAlone(key, o)
+	e, err := batched(ctx, s, s.changes, "lock", key, 0, change{key: key, lock: &o, alone: alone}, alone)
+	return e.lease, err
+}
+
+// lockAlone takes a lease, whatever it takes.
+func (s *Store) lockAlone(key sessionstore.Key, o sessionstore.Lock) work[effect] {
+	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (effect, error) {
+		at := s.now()
+		l, err := statements{conn}.lock(ctx, key, newLease(key, o, at, a.stamp), at.UnixMilli())
+		return effect{lease: l}, err
+	}
 }
 
 // relocks is how often a lock looks again because the lease changed between two statements.
@@ -73,10 +101,6 @@ func (s statements) lock(ctx context.Context, key sessionstore.Key, l lease, now
 		}
 	}
 	return sessionstore.Lease{}, errRace
-}
-
-func (l lease) granted() sessionstore.Lease {
-	return sessionstore.Lease{Token: l.Token, Owner: l.Owner, Until: time.UnixMilli(l.Ends)}
 }
 
 // Leased implements [sessionstore.Store].
@@ -117,10 +141,10 @@ func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string
 }
 
 // held returns the key's latest lease and locks it, so that nobody takes it before the transaction ends. The error is
-// ErrConflict unless the token is this lease's, and it was neither released nor is to be forgotten, collected or not.
+// ErrConflict unless the token is this lease's.
 func (s statements) held(ctx context.Context, key sessionstore.Key, token uint64, now int64) (lease, error) {
 	l, err := s.lease(ctx, key, "FOR UPDATE")
-	if err == nil && (!l.found || l.Token != token || l.Ends == 0 || now >= l.Ends+sessionstore.LeaseRetention.Milliseconds()) {
+	if err == nil && !l.holds(token, now) {
 		err = sessionstore.ErrConflict
 	}
 	return l, err
@@ -143,8 +167,26 @@ func (s statements) moveLease(ctx context.Context, old, new sessionstore.Key, to
 
 // Unlock implements [sessionstore.Store].
 func (s *Store) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
-	_, err := run(ctx, s, "unlock", func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (int64, error) {
-		return statements{conn}.exec(ctx, prepared+"UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
-	})
+	if token == 0 {
+		return ctx.Err() // no lease has that
+	}
+	alone := s.unlockAlone(key, token)
+	_, err := batched(ctx, s, s.changes, "unlock", key, 0, change{key: key, unlock: token, alone: alone}, alone)
+	return err
+}
+
+// unlockAlone ends a lease.
+func (s *Store) unlockAlone(key sessionstore.Key, token uint64) work[effect] {
+	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (effect, error) {
+		return effect{}, statements{conn}.release(ctx, key, token)
+	}
+}
+
+// release ends the key's latest lease if it has this token, which 0 is never.
+func (s statements) release(ctx context.Context, key sessionstore.Key, token uint64) error {
+	if token == 0 {
+		return nil
+	}
+	_, err := s.exec(ctx, prepared+"UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
 	return err
 }

@@ -81,28 +81,42 @@ func (s *Store) Write(ctx context.Context, key sessionstore.Key, w sessionstore.
 		w.Payload = bytes.Clone(w.Payload) // the caller may leave before the statement does
 	}
 	alone := s.writeAlone(key, w)
-	if w.Token != 0 || len(w.Payload) > inlineSize {
-		return run(ctx, s, "write", alone)
+	if len(w.Payload) > inlineSize || w.Token != 0 && w.IfVersion == 0 {
+		e, err := run(ctx, s, "write", alone)
+		return e.version, err
 	}
-	return batched(ctx, s, s.changes, "write", key, len(w.Payload), change{key: key, write: &w, alone: alone}, alone)
+	e, err := batched(ctx, s, s.changes, "write", key, len(w.Payload), change{key: key, write: &w, alone: alone}, alone)
+	return e.version, err
+}
+
+// effect is what a change gives back: the version that a write made, or a lease.
+type effect struct {
+	version uint64
+	lease   sessionstore.Lease
 }
 
 // writeAlone writes a session, whatever it takes.
-func (s *Store) writeAlone(key sessionstore.Key, w sessionstore.Write) work[uint64] {
-	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
-		version, done, err := statements{conn}.writeFast(ctx, key, w, s.clock(), a)
-		if done || err != nil {
-			return version, err
-		}
-		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
-			return tx.write(ctx, key, w, s.clock(), a)
-		})
+func (s *Store) writeAlone(key sessionstore.Key, w sessionstore.Write) work[effect] {
+	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (effect, error) {
+		version, err := statements{conn}.writeAny(ctx, key, w, nil, s.clock(), a)
+		return effect{version: version}, err
 	}
 }
 
-// writeFast writes by one guarded statement, where that can be; done tells whether it came to a result.
-func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessionstore.Write, now int64, a *attempt) (version uint64, done bool, err error) {
-	if w.Token != 0 || len(w.Payload) > inlineSize {
+// writeAny writes fast where that can be, and else in a transaction. An heir gets the lease that the write ends, if it is
+// fast.
+func (s statements) writeAny(ctx context.Context, key sessionstore.Key, w sessionstore.Write, heir *heir, now int64, a *attempt) (uint64, error) {
+	version, done, err := s.writeFast(ctx, key, w, heir, now, a)
+	if done || err != nil {
+		return version, err
+	}
+	return atomically(ctx, s, func(tx statements) (uint64, error) { return tx.write(ctx, key, w, now, a) })
+}
+
+// writeFast writes by one guarded statement, or two under a lease, where that can be; done tells whether it came to a
+// result.
+func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessionstore.Write, heir *heir, now int64, a *attempt) (version uint64, done bool, err error) {
+	if len(w.Payload) > inlineSize {
 		return 0, false, nil
 	}
 	var r record
@@ -118,7 +132,7 @@ func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessi
 	}
 	switch {
 	case w.IfVersion == 0, w.IfVersion == sessionstore.AnyVersion && !r.found:
-		if w.Subject != (sessionstore.Key{}) {
+		if w.Subject != (sessionstore.Key{}) || w.Token != 0 {
 			return 0, false, nil // that is two rows
 		}
 		r = record{}
@@ -136,7 +150,7 @@ func (s statements) writeFast(ctx context.Context, key sessionstore.Key, w sessi
 		if r.found {
 			base = r.Version
 		}
-		ok, err := s.advance(ctx, key, base, a.stamp, now, w)
+		ok, err := s.advanceUnder(ctx, key, base, a.stamp, now, w, heir)
 		if ok || err != nil {
 			return base + 1, ok, err
 		}
@@ -191,7 +205,10 @@ func (s statements) write(ctx context.Context, key sessionstore.Key, w sessionst
 		}
 		return 0, err
 	}
-	return after.Version, raced(s.replace(ctx, key, before, after, w.Payload))
+	if err := raced(s.replace(ctx, key, before, after, w.Payload)); err != nil || !w.Release {
+		return after.Version, err
+	}
+	return after.Version, s.release(ctx, key, w.Token)
 }
 
 // raced makes a duplicate key a reason to begin again: where there was no row, none could be locked.
@@ -212,22 +229,27 @@ func (s *Store) Touch(ctx context.Context, key sessionstore.Key, t sessionstore.
 	return err
 }
 
-// touchAlone touches a session, whatever it takes. Its value means nothing.
-func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[uint64] {
-	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (uint64, error) {
-		done, err := statements{conn}.touchFast(ctx, key, t, s.clock(), a)
-		if done || err != nil {
-			return 0, err
-		}
-		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
-			return 0, tx.touch(ctx, key, t, s.clock(), a)
-		})
+// touchAlone touches a session, whatever it takes.
+func (s *Store) touchAlone(key sessionstore.Key, t sessionstore.Touch) work[effect] {
+	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (effect, error) {
+		return effect{}, statements{conn}.touchAny(ctx, key, t, nil, s.clock(), a)
 	}
 }
 
-// touchFast touches by one guarded statement, where that can be; done tells whether it came to a result. It looks before
-// a coarse touch, which is mostly not needed.
-func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) (done bool, err error) {
+// touchAny touches fast where that can be, and else in a transaction. An heir gets the lease that the touch ends, if it is
+// fast.
+func (s statements) touchAny(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, heir *heir, now int64, a *attempt) error {
+	done, err := s.touchFast(ctx, key, t, heir, now, a)
+	if done || err != nil {
+		return err
+	}
+	_, err = atomically(ctx, s, func(tx statements) (none struct{}, err error) { return none, tx.touch(ctx, key, t, now, a) })
+	return err
+}
+
+// touchFast touches by one guarded statement, or two if it ends a lease, where that can be; done tells whether it came to
+// a result. It looks before a coarse touch, which is mostly not needed.
+func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, heir *heir, now int64, a *attempt) (done bool, err error) {
 	for look := t.Coarse > 0; ; look = true {
 		if look {
 			r, err := s.record(ctx, key)
@@ -235,11 +257,14 @@ func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessi
 				return false, err
 			}
 			after, err := r.touch(t, now, a.stamp)
-			if err != nil || r.at(now) != live || r.Expires == after.Expires {
-				return r.at(now) == live, err
+			if err != nil || r.at(now) != live {
+				return false, err
+			}
+			if r.Expires == after.Expires {
+				return true, s.endLease(ctx, key, t.Release, heir, now)
 			}
 		}
-		ok, err := s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+		ok, err := s.prolongAndEnd(ctx, key, now, t, heir)
 		if ok || err != nil || look {
 			return ok, err
 		}
@@ -247,8 +272,8 @@ func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessi
 }
 
 // touch touches in a transaction, whatever it takes.
-func (s statements) touch(ctx context.Context, key sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) error {
-	key, before, err := s.resolve(ctx, key, now, s.lockRecord)
+func (s statements) touch(ctx context.Context, given sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) error {
+	key, before, err := s.resolve(ctx, given, now, s.lockRecord)
 	if err != nil {
 		return err
 	}
@@ -257,12 +282,17 @@ func (s statements) touch(ctx context.Context, key sessionstore.Key, t sessionst
 	case err != nil:
 		return err
 	case before.at(now) != live:
-		return raced(s.replace(ctx, key, before, after, nil))
-	case before.Expires == after.Expires:
-		return nil
+		err = raced(s.replace(ctx, key, before, after, nil))
+	case before.Expires != after.Expires:
+		_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
 	}
-	_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
-	return err
+	if err != nil {
+		return err
+	}
+	if err := s.release(ctx, key, t.Release); err != nil || key == given {
+		return err
+	}
+	return s.release(ctx, given, t.Release)
 }
 
 // Destroy implements [sessionstore.Store].
@@ -275,21 +305,21 @@ func (s *Store) Destroy(ctx context.Context, key sessionstore.Key, tombstone tim
 	return err
 }
 
-// destroyAlone ends a session, whatever it takes. Its value means nothing.
-func (s *Store) destroyAlone(key sessionstore.Key, tombstone time.Duration) work[uint64] {
-	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (uint64, error) {
+// destroyAlone ends a session, whatever it takes.
+func (s *Store) destroyAlone(key sessionstore.Key, tombstone time.Duration) work[effect] {
+	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (effect, error) {
 		now := s.clock()
 		until := now + tombstone.Milliseconds()
 		ok, err := statements{conn}.buryLive(ctx, key, until)
 		if ok || err != nil {
-			return 0, err
+			return effect{}, err
 		}
-		return inTransaction(ctx, conn, func(tx statements) (uint64, error) {
+		return inTransaction(ctx, conn, func(tx statements) (effect, error) {
 			key, before, err := tx.resolve(ctx, key, now, tx.lockRecord)
 			if err != nil {
-				return 0, err
+				return effect{}, err
 			}
-			return 0, raced(tx.replace(ctx, key, before, before.bury(until), nil))
+			return effect{}, raced(tx.replace(ctx, key, before, before.bury(until), nil))
 		})
 	}
 }

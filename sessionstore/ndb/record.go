@@ -1,6 +1,7 @@
 package ndb
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -104,6 +105,11 @@ func (r record) write(w sessionstore.Write, now int64, stamp uint64) (record, er
 		r.Subject = w.Subject[:]
 	}
 	return r.extend(now, w.Idle), nil
+}
+
+// isOf tells whether a write that names the subject, or none, leaves the record's as it is.
+func (r *record) isOf(subject sessionstore.Key) bool {
+	return subject == (sessionstore.Key{}) || bytes.Equal(r.Subject, subject[:])
 }
 
 // touch decides what a touch makes of the record.

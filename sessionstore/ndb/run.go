@@ -171,3 +171,30 @@ func inTransaction[T any](ctx context.Context, conn *sqlx.Conn, do func(statemen
 	}
 	return value, nil
 }
+
+// atomically does the work in a transaction on the connection that the statements run on.
+func atomically[T any](ctx context.Context, s statements, do func(statements) (T, error)) (none T, err error) {
+	conn, ok := s.q.(*sqlx.Conn)
+	if !ok {
+		return none, errBug // they run in a transaction already
+	}
+	return inTransaction(ctx, conn, do)
+}
+
+// errPartly takes a transaction back that did not find all rows as it expects them.
+var errPartly = errors.New("a row is not as expected")
+
+// wholly does the work in a transaction, which it takes back unless the work finds all rows as it expects them.
+func wholly(ctx context.Context, s statements, do func(statements) (bool, error)) (bool, error) {
+	ok, err := atomically(ctx, s, func(tx statements) (bool, error) {
+		ok, err := do(tx)
+		if err == nil && !ok {
+			err = errPartly
+		}
+		return ok, err
+	})
+	if errors.Is(err, errPartly) {
+		return false, nil
+	}
+	return ok, err
+}

@@ -33,7 +33,7 @@ type Store struct {
 	now   sessionstore.Clock
 
 	reads   *lane.Lanes[sessionstore.Key, sessionstore.Session]
-	changes *lane.Lanes[change, uint64]
+	changes *lane.Lanes[change, effect]
 
 	mu      sync.Mutex
 	closed  bool
@@ -47,6 +47,7 @@ var (
 	_ sessionstore.SubjectStore = (*Store)(nil)
 	_ sessionstore.Importer     = (*Store)(nil)
 	_ sessionstore.Backlogger   = (*Store)(nil)
+	_ sessionstore.Passer       = (*Store)(nil)
 )
 
 // Open opens the store. At least one SQL node must answer and have the schema that package schema describes; the others

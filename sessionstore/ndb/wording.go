@@ -69,16 +69,21 @@ func (w *wording) cases(then string, value func(change) any, none any) string {
 }
 
 // each is a number for each row. Mostly it is the same for all; mixed says that it is not.
-func (w *wording) each(mixed bool, value func(change) int64) string {
+func each[T int64 | uint64](w *wording, mixed bool, value func(change) T) string {
 	if !mixed {
 		return w.arg(value(w.list[0]))
 	}
-	return w.cases("?", func(c change) any { return value(c) }, int64(0)) + " END"
+	return w.cases("?", func(c change) any { return value(c) }, T(0)) + " END"
 }
 
 // expiry is what expirySet is for one row.
 func (w *wording) expiry(mixed bool, expires func(change) int64) string {
-	return "expires = IF(deadline = 0 OR deadline > " + w.each(mixed, expires) + ", " + w.each(mixed, expires) + ", deadline), due = expires DIV 60000 + 1"
+	return "expires = IF(deadline = 0 OR deadline > " + each(w, mixed, expires) + ", " + each(w, mixed, expires) + ", deadline), due = expires DIV 60000 + 1"
+}
+
+// tokens is the condition that leases have the tokens of changes.
+func (w *wording) tokens() string {
+	return w.cases("token = ?", func(c change) any { return c.token() }, uint64(0)) + " END"
 }
 
 // ofSubjects is the condition that sessions are of the subjects that writes name, if any do.

@@ -21,8 +21,8 @@ func TestWording(t *testing.T) {
 			list = append(list, change{key: key, write: w, base: uint64(i)})
 		}
 		w := word(list)
-		text := w.ids() + w.arg(1) + w.each(false, func(c change) int64 { return 1 }) + w.each(true, func(c change) int64 { return int64(c.base) }) +
-			w.expiry(true, func(c change) int64 { return int64(c.base) }) + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + w.ofSubjects()
+		text := w.ids() + w.arg(1) + each(w, false, func(c change) int64 { return 1 }) + each(w, true, func(c change) int64 { return int64(c.base) }) +
+			w.expiry(true, func(c change) int64 { return int64(c.base) }) + w.cases("ver = ?", func(c change) any { return c.base }, uint64(0)) + w.tokens() + w.ofSubjects()
 		if marks := strings.Count(text, "?"); marks != len(w.args) || strings.Count(text, "(") != strings.Count(text, ")") {
 			t.Errorf("%d rows: %d arguments for %d marks", n, len(w.args), marks)
 		}

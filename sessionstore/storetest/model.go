@@ -114,7 +114,7 @@ func (m *machine) write(r *rapid.T) {
 		Encoding:  rapid.SampledFrom([]sessionstore.Encoding{sessionstore.Plain, sessionstore.Zstd}).Draw(r, "encoding"),
 	}
 	mode := rapid.SampledFrom([]string{"create", "last read", "stale", "any"}).Draw(r, "version")
-	leased := rapid.Bool().Draw(r, "leased")
+	leased, release := rapid.Bool().Draw(r, "leased"), rapid.Bool().Draw(r, "release")
 	m.both(r, "write", func(s *side) (string, error) {
 		w := w
 		switch mode {
@@ -130,6 +130,7 @@ func (m *machine) write(r *rapid.T) {
 		}
 		if leased {
 			w.Token = s.leases[key].Token
+			w.Release = release
 		}
 		v, err := s.store.Write(m.f.ctx, key, w)
 		if err == nil {
@@ -142,7 +143,14 @@ func (m *machine) write(r *rapid.T) {
 func (m *machine) touch(r *rapid.T) {
 	key, t := m.key(r, "key"), sessionstore.Touch{Idle: duration(r), Create: rapid.Bool().Draw(r, "create")}
 	t.Coarse = t.Idle / time.Duration(rapid.SampledFrom([]int{2, 10, 1 << 40}).Draw(r, "coarse")) // mostly 0 for short ones
-	m.both(r, "touch", func(s *side) (string, error) { return "", s.store.Touch(m.f.ctx, key, t) })
+	release := rapid.Bool().Draw(r, "release")
+	m.both(r, "touch", func(s *side) (string, error) {
+		t := t
+		if release {
+			t.Release = s.leases[key].Token
+		}
+		return "", s.store.Touch(m.f.ctx, key, t)
+	})
 }
 
 func (m *machine) destroy(r *rapid.T) {
