@@ -108,3 +108,14 @@ func (t *timed) Regenerate(ctx context.Context, old, new Key, r Regenerate) (Ses
 	defer t.since(time.Now())
 	return t.Store.Regenerate(ctx, old, new, r)
 }
+
+// passes tells whether the store is a [Passer].
+func (t *timed) passes() bool { _, ok := t.Store.(Passer); return ok }
+
+// pass is [Passer].Pass of the store, which must be one.
+func (t *timed) pass(ctx context.Context, key Key, p Pass) (uint64, Lease, error) {
+	if p.Write != nil || p.Touch != nil {
+		defer t.since(time.Now())
+	}
+	return t.Store.(Passer).Pass(ctx, key, p)
+}

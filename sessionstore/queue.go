@@ -1,6 +1,7 @@
 package sessionstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,11 +17,12 @@ const (
 	pollHere      = 250 * time.Millisecond // while a request of this one does: it may have closed through another
 )
 
-// queue lets the requests of one process wait for leases in order of arrival. A waiter is woken when the lease is
-// released here; the first one, and only that one, asks the store now and then, for leases that are held or released
-// through another sessiond. Among sessionds turns are fair by [streak].
+// queue lets the requests of one process wait for leases in order of arrival. When a holder's turn ends here the store
+// gives the lease to the first waiter, if it is a [Passer], or that waiter is woken to take it. The first one, and only
+// that one, asks the store now and then, for leases that are held or released through another sessiond. Among sessionds
+// turns are fair by [streak].
 type queue struct {
-	store Store
+	store *timed
 
 	mu    sync.Mutex
 	lines map[Key]*line
@@ -34,26 +36,37 @@ type line struct {
 	streak  streak
 }
 
-// waiter is a request in a line. Its channel is signalled when it may have become its turn.
-type waiter struct{ turn chan struct{} }
+// waiter is a request in a line.
+type waiter struct {
+	lock  Lock
+	turn  chan struct{} // is signalled when it may have become its turn
+	given chan Lease    // brings the lease of the holder before, which is its own then
+}
 
-func newQueue(store Store) *queue { return &queue{store: store, lines: map[Key]*line{}} }
+func newQueue(store *timed) *queue { return &queue{store: store, lines: map[Key]*line{}} }
 
 // acquire takes the key's lease, after waiting for at most wait. At most limit requests wait for one key.
 func (q *queue) acquire(ctx context.Context, key Key, l Lock, wait time.Duration, limit int) (Lease, error) {
 	if wait <= 0 {
 		return q.try(ctx, key, l)
 	}
-	w, err := q.enter(key, limit)
+	w, err := q.enter(key, l, limit)
 	if err != nil {
 		return Lease{}, err
 	}
-	lease, err := q.await(ctx, key, w, l, wait)
+	lease, err := q.await(ctx, key, w, wait)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if err != nil {
+		select {
+		case lease = <-w.given: // while it left
+			err = nil
+		default:
+		}
+	}
 	line := q.lines[key]
 	first := line.remove(w)
-	if err == nil {
+	if err == nil && line.holder != lease.Token {
 		q.begin(key, line, lease.Token, l.TTL)
 	}
 	if first {
@@ -77,13 +90,116 @@ func (q *queue) try(ctx context.Context, key Key, l Lock) (Lease, error) {
 	return lease, err
 }
 
-// release gives the lease back and wakes the next waiter.
+// release gives the lease back.
 func (q *queue) release(ctx context.Context, key Key, token uint64) error {
-	err := q.store.Unlock(ctx, key, token)
+	_, err := q.finish(ctx, key, Pass{Token: token})
+	return err
+}
+
+// finish ends the turn of a lease with the holder's last change, if there is one to make. The first waiter gets the lease
+// or is woken. If the change is refused the turn goes on.
+func (q *queue) finish(ctx context.Context, key Key, p Pass) (version uint64, err error) {
+	if w := q.next(ctx, key, p.Token); w != nil {
+		return q.pass(ctx, key, p, w)
+	}
+	switch {
+	case p.Write != nil:
+		w := *p.Write
+		w.Token, w.Release = p.Token, true
+		version, err = q.store.Write(ctx, key, w)
+	case p.Touch != nil:
+		t := *p.Touch
+		t.Release = p.Token
+		err = q.store.Touch(ctx, key, t)
+	default:
+		err = q.store.Unlock(ctx, key, p.Token)
+	}
+	q.over(key, p, err)
+	return version, err
+}
+
+// over ends a turn after the attempt to finish it, unless that left the lease as it was. If an Unlock failed, the first
+// waiter sees for itself what became of the lease.
+func (q *queue) over(key Key, p Pass, err error) {
+	if err != nil && (p.Write != nil || p.Touch != nil) {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.end(key, token)
-	return err
+	q.end(key, p.Token)
+}
+
+// next returns the waiter that the store can give the holder's lease to. It returns none if it is another sessiond's turn.
+func (q *queue) next(ctx context.Context, key Key, token uint64) *waiter {
+	if !q.store.passes() || q.first(key, token) == nil {
+		return nil
+	}
+	if q.giveWay(ctx, key) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if l := q.lines[key]; l != nil {
+			l.streak.gaveWay = true
+		}
+		return nil
+	}
+	return q.first(key, token)
+}
+
+// first returns the first waiter behind the lease with this token.
+func (q *queue) first(key Key, token uint64) *waiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.lines[key]; l != nil && l.holder == token && len(l.waiters) > 0 {
+		return l.waiters[0]
+	}
+	return nil
+}
+
+// pass gives the lease to a waiter in the step that ends the holder's turn. That is not given up when the context ends:
+// nobody would know of the waiter's lease.
+func (q *queue) pass(ctx context.Context, key Key, p Pass, w *waiter) (version uint64, err error) {
+	p.Next = w.lock
+	if p.Write != nil {
+		own := *p.Write
+		own.Payload = bytes.Clone(own.Payload) // the caller may leave first
+		p.Write = &own
+	}
+	type outcome struct {
+		version uint64
+		err     error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		through := context.WithoutCancel(ctx)
+		version, lease, err := q.store.pass(through, key, p)
+		q.handOver(through, key, p, w, lease, err)
+		done <- outcome{version, err}
+	}()
+	select {
+	case o := <-done:
+		return o.version, o.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// handOver lets the waiter have the lease that the store gave it. If it has left meanwhile, the next one comes.
+func (q *queue) handOver(ctx context.Context, key Key, p Pass, w *waiter, lease Lease, err error) {
+	if err != nil || lease.Token == 0 {
+		q.over(key, p, err)
+		return
+	}
+	q.mu.Lock()
+	l := q.line(key)
+	q.begin(key, l, lease.Token, w.lock.TTL)
+	waits := slices.Contains(l.waiters, w)
+	if waits {
+		w.given <- lease
+	}
+	q.mu.Unlock()
+	if !waits {
+		_ = q.release(ctx, key, lease.Token) // or else it ends by itself
+	}
 }
 
 // move follows a lease that Regenerate moved to another key, where it ends ttl from now at the latest.
@@ -97,14 +213,14 @@ func (q *queue) move(old, new Key, token uint64, ttl time.Duration) {
 	q.begin(new, q.line(new), token, ttl)
 }
 
-func (q *queue) enter(key Key, limit int) (*waiter, error) {
+func (q *queue) enter(key Key, lock Lock, limit int) (*waiter, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l := q.lines[key]; l != nil && len(l.waiters) >= limit {
 		return nil, fmt.Errorf("%w, and %d requests wait for it already", ErrLocked, limit)
 	}
 	l := q.line(key)
-	w := &waiter{turn: make(chan struct{}, 1)}
+	w := &waiter{lock: lock, turn: make(chan struct{}, 1), given: make(chan Lease, 1)}
 	l.waiters = append(l.waiters, w)
 	if l.waiters[0] == w {
 		w.turn <- struct{}{}
@@ -112,8 +228,8 @@ func (q *queue) enter(key Key, limit int) (*waiter, error) {
 	return w, nil
 }
 
-// await returns once w is first in its line and has taken the lease from the store.
-func (q *queue) await(ctx context.Context, key Key, w *waiter, l Lock, wait time.Duration) (Lease, error) {
+// await returns once w is first in its line and has taken the lease from the store, or was given it.
+func (q *queue) await(ctx context.Context, key Key, w *waiter, wait time.Duration) (Lease, error) {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	poll := time.NewTimer(wait)
@@ -121,7 +237,11 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, l Lock, wait time
 	elsewhere := elsewhere{since: time.Now()}
 	var locked error = ErrLocked
 	for {
+		take := q.store.Lock
 		select {
+		case lease := <-w.given:
+			elsewhere.withdraw(ctx, q.store, key)
+			return lease, nil
 		case <-w.turn:
 			if q.state(key).held {
 				poll.Reset(pollHere)
@@ -132,12 +252,13 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, l Lock, wait time
 				continue
 			}
 		case <-poll.C:
+			take = q.lookAndLock
 		case <-over.C:
 			return Lease{}, locked
 		case <-ctx.Done():
 			return Lease{}, ctx.Err()
 		}
-		lease, err := q.store.Lock(ctx, key, l)
+		lease, err := take(ctx, key, w.lock)
 		if !errors.Is(err, ErrLocked) {
 			elsewhere.withdraw(ctx, q.store, key)
 			return lease, err
@@ -150,6 +271,18 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, l Lock, wait time
 		elsewhere.ask(ctx, q.store, key)
 		poll.Reset(elsewhere.pause(err))
 	}
+}
+
+// lookAndLock takes the lease if it looks free: to look costs a store less than to be refused, and hinders nobody.
+func (q *queue) lookAndLock(ctx context.Context, key Key, l Lock) (Lease, error) {
+	held, err := q.store.Leased(ctx, key)
+	switch {
+	case err == nil:
+		return Lease{}, &LockedError{Until: held.Until}
+	case !errors.Is(err, ErrNotFound):
+		return Lease{}, err
+	}
+	return q.store.Lock(ctx, key, l)
 }
 
 // begin notes who holds the lease, and for how long at most.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,5 +202,102 @@ func TestLockFollowsRegenerate(t *testing.T) {
 		if took := <-waited; took != time.Second {
 			t.Fatalf("the waiter by the old id got the lease after %v, want 1s", took)
 		}
+	})
+}
+
+// counting is a store that counts locks, and whose passes wait for the test if it wants.
+type counting struct {
+	*memory.Store
+	locks, passes atomic.Int64
+	hold          chan struct{}
+}
+
+func (c *counting) Lock(ctx context.Context, key sessionstore.Key, l sessionstore.Lock) (sessionstore.Lease, error) {
+	c.locks.Add(1)
+	return c.Store.Lock(ctx, key, l)
+}
+
+func (c *counting) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (uint64, sessionstore.Lease, error) {
+	c.passes.Add(1)
+	if c.hold != nil {
+		<-c.hold
+	}
+	return c.Store.Pass(ctx, key, p)
+}
+
+// TestLeaseIsPassedOn: waiters of one service get the lease from their predecessors, in order, and ask the store for
+// nothing.
+func TestLeaseIsPassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: memory.New(nil)}
+		ns := shop(t, store, nil)
+		id := login(t, ns)
+		first := locked(t, ns, id, 0)
+		var wg sync.WaitGroup
+		tokens := []uint64{first.Lease.Token}
+		for range 10 {
+			wg.Go(func() {
+				o := locked(t, ns, id, 0)
+				tokens = append(tokens, o.Lease.Token) // under the lease
+				w := sessionstore.WriteOptions{Payload: []byte("x"), IfVersion: o.Session.Version, Token: o.Lease.Token, Release: true}
+				if _, err := ns.Write(t.Context(), id, w); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		before := store.locks.Load()
+		if err := ns.Touch(t.Context(), id, sessionstore.TouchOptions{Release: first.Lease.Token}); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		if store.passes.Load() != 10 || store.locks.Load() != before {
+			t.Errorf("%d passes, and %d locks besides", store.passes.Load(), store.locks.Load()-before)
+		}
+		for i := 1; i < len(tokens); i++ {
+			if tokens[i] <= tokens[i-1] {
+				t.Errorf("tokens %v", tokens)
+			}
+		}
+		locked(t, ns, id, -1)
+	})
+}
+
+// TestLeaseIsPassedToOneWhoLeft: a waiter that goes while the store gives it the lease keeps it from nobody; nor does a
+// holder that does not wait for its last write.
+func TestLeaseIsPassedToOneWhoLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &counting{Store: memory.New(nil), hold: make(chan struct{})}
+		ns := shop(t, store, nil)
+		id := login(t, ns)
+		first := locked(t, ns, id, 0)
+		leaving, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := ns.Open(leaving, id, sessionstore.OpenOptions{Lock: true}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the waiter that left: %v", err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			began := time.Now()
+			if o := locked(t, ns, id, 0); string(o.Session.Payload) != "2" || time.Since(began) != time.Second {
+				t.Errorf("after %v the next one got %+v", time.Since(began), o)
+			}
+		})
+		synctest.Wait()
+		impatient, goAway := context.WithCancel(t.Context())
+		wg.Go(func() {
+			w := sessionstore.WriteOptions{Payload: []byte("2"), IfVersion: 1, Token: first.Lease.Token, Release: true}
+			if _, err := ns.Write(impatient, id, w); !errors.Is(err, context.Canceled) {
+				t.Errorf("the holder that left: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		goAway()
+		time.Sleep(time.Second)
+		close(store.hold)
+		wg.Wait()
 	})
 }

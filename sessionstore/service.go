@@ -240,10 +240,18 @@ func (n namespace) write(ctx context.Context, key Key, w WriteOptions) (uint64, 
 	if err != nil {
 		return 0, err
 	}
-	return n.store.Write(ctx, key, Write{
-		Payload: payload, Encoding: encoding, Idle: n.idle(w.Idle), Absolute: n.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token,
+	change := Write{
+		Payload: payload, Encoding: encoding, Idle: n.idle(w.Idle), Absolute: n.policy.Absolute, IfVersion: w.IfVersion, Token: w.Token, Release: w.Release,
 		Namespace: n.name, Subject: subject,
-	})
+	}
+	if !w.Release || w.Token == 0 {
+		return n.store.Write(ctx, key, change)
+	}
+	at, err := n.leasedAt(ctx, key, w.Token)
+	if err != nil {
+		return 0, err
+	}
+	return n.queue.finish(ctx, at, Pass{Token: w.Token, Write: &change})
 }
 
 // subject returns the key of a subject; the zero key of none.
@@ -268,9 +276,18 @@ func (n namespace) Touch(ctx context.Context, id string, o TouchOptions) error {
 
 func (n namespace) touch(ctx context.Context, key Key, o TouchOptions) error {
 	idle := n.idle(o.Idle)
-	return n.store.Touch(ctx, key, Touch{
+	change := Touch{
 		Idle: idle, Create: o.Create, Absolute: n.policy.Absolute, Namespace: n.name, Coarse: max(0, min(n.policy.TouchCoarse, idle/2)),
-	})
+	}
+	if o.Release == 0 {
+		return n.store.Touch(ctx, key, change)
+	}
+	at, err := n.leasedAt(ctx, key, o.Release)
+	if err != nil {
+		return err
+	}
+	_, err = n.queue.finish(ctx, at, Pass{Token: o.Release, Touch: &change})
+	return err
 }
 
 func (n namespace) idle(asked time.Duration) time.Duration {
@@ -328,11 +345,9 @@ func (n namespace) Close(ctx context.Context, id string, token uint64) error {
 	if err != nil || token == 0 {
 		return err
 	}
-	at := key
-	if !n.queue.holds(key, token) { // it was taken by an alias, or through another sessiond
-		if at, err = n.resolve(ctx, key); err != nil {
-			return err
-		}
+	at, err := n.leasedAt(ctx, key, token)
+	if err != nil {
+		return err
 	}
 	// Regenerate moves leases, also through another sessiond and meanwhile, so look again where the session is.
 	for {
@@ -345,6 +360,15 @@ func (n namespace) Close(ctx context.Context, id string, token uint64) error {
 		}
 		at = next
 	}
+}
+
+// leasedAt returns the key that a lease is of: the one given, or that of the session it leads to, if the lease was taken by
+// an alias or through another sessiond.
+func (n namespace) leasedAt(ctx context.Context, key Key, token uint64) (Key, error) {
+	if n.queue.holds(key, token) {
+		return key, nil
+	}
+	return n.resolve(ctx, key)
 }
 
 // resolve returns the key that the session lives under: the one given, if it is not found.

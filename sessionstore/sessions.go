@@ -34,7 +34,8 @@ type Sessions interface {
 	// o.Drop ends it. A lease moves along to the new id. Errors as for [Store].Regenerate.
 	Regenerate(ctx context.Context, id string, o RegenerateOptions) (newID string, s Session, err error)
 
-	// Close releases the lease that Open took; a token of 0 is fine and does nothing. Errors: [ErrInvalid].
+	// Close releases the lease that Open took, unless the Write or Touch before it has; a token of 0 is fine and does
+	// nothing. Errors: [ErrInvalid].
 	Close(ctx context.Context, id string, token uint64) error
 
 	// GC collects what has expired, in one bounded run, and returns how many records it removed. A sessiond collects by
@@ -74,6 +75,7 @@ type WriteOptions struct {
 	Payload   []byte
 	IfVersion uint64        // the version that was read, 0 for a new session, or [AnyVersion]
 	Token     uint64        // of the lease that Open took, or 0
+	Release   bool          // ends the lease in Token in the same step: Close comes after it for nothing
 	Idle      time.Duration // idle time-out for this session; 0 means the policy's
 	// Subject is whose session it is from now on: whatever the application calls its user by, 1 to MaxSubjectLength
 	// bytes. "" leaves that as it is. Only a hash of it is stored, and nobody but an operator can ask for it: to end
@@ -92,6 +94,7 @@ type RegenerateOptions struct {
 
 // TouchOptions are [Touch] with the time-outs left to the policy.
 type TouchOptions struct {
-	Create bool
-	Idle   time.Duration // 0 means the policy's
+	Create  bool
+	Idle    time.Duration // 0 means the policy's
+	Release uint64        // token of the lease that Open took, which ends in the same step; or 0
 }

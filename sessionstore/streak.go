@@ -21,7 +21,10 @@ const (
 func markKey(key Key) Key { return Key(sha256.Sum256(append([]byte("\x00wanted"), key[:]...))) }
 
 // streak is since when requests of this process have had a lease one after the other; zero if they have not.
-type streak struct{ since time.Time }
+type streak struct {
+	since   time.Time
+	gaveWay bool // it ended for another sessiond, and the first waiter is to let that come first
+}
 
 func (s *streak) begin() {
 	if s.since.IsZero() {
@@ -31,23 +34,28 @@ func (s *streak) begin() {
 
 // giveWay tells whether the process has had the lease for long and another waits for it.
 func (q *queue) giveWay(ctx context.Context, key Key) bool {
-	if !q.endStreak(key) {
-		return false
+	long, gave := q.endStreak(key)
+	if gave || !long {
+		return gave
 	}
-	_, err := q.store.Lock(ctx, markKey(key), Lock{TTL: time.Millisecond})
-	return errors.Is(err, ErrLocked)
+	_, err := q.store.Leased(ctx, markKey(key))
+	return err == nil
 }
 
-// endStreak ends the key's streak if it is long enough, and tells whether it was.
-func (q *queue) endStreak(key Key) bool {
+// endStreak ends the key's streak if it is long enough, and tells whether it was, or had ended for another sessiond.
+func (q *queue) endStreak(key Key) (long, gaveWay bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lines[key]
-	if l == nil || l.streak.since.IsZero() || time.Since(l.streak.since) < streakAtMost {
-		return false
+	if l == nil {
+		return false, false
 	}
-	l.streak = streak{}
-	return true
+	gaveWay = l.streak.gaveWay
+	long = !l.streak.since.IsZero() && time.Since(l.streak.since) >= streakAtMost
+	if gaveWay || long {
+		l.streak = streak{}
+	}
+	return long, gaveWay
 }
 
 // elsewhere is what the first waiter of a line knows and does about a lease that is held through another sessiond.

@@ -81,6 +81,9 @@ func (s state) write(o Operation) (Outcome, state) {
 		return Outcome{Class: Conflict}, s
 	}
 	s.phase, s.version, s.payload = live, s.version+1, o.Payload
+	if o.Release {
+		s.token = 0
+	}
 	return Outcome{Version: s.version}, s
 }
 
@@ -92,6 +95,9 @@ func (s state) touch(o Operation) (Outcome, state) {
 		return Outcome{Class: NotFound}, s
 	case s.phase == absent:
 		s.phase, s.version = live, 1
+	}
+	if s.token == o.Token {
+		s.token = 0
 	}
 	return Outcome{}, s
 }

@@ -33,9 +33,11 @@ type Operation struct {
 	// IfVersion and Payload are of a write; the payload is one of [payloadFor], by its number.
 	IfVersion uint64
 	Payload   uint64
-	// Token is of the lease that a write, a regeneration or an unlock names; 0 for none. An unlock may also name a lease
-	// whose token nobody knows, see [unknownToken].
+	// Token is of the lease that a write, a regeneration or an unlock names, or that a touch ends; 0 for none. An unlock may
+	// also name a lease whose token nobody knows, see [unknownToken].
 	Token uint64
+	// Release has a write end its lease.
+	Release bool
 	// Create is of a touch.
 	Create bool
 	// Strict is of a lock: being refused must have a reason that the history shows.
@@ -58,7 +60,11 @@ func (o Operation) String() string {
 	if o.Create {
 		b.WriteString(" or create")
 	}
-	if o.Token != 0 {
+	switch {
+	case o.Token == 0:
+	case o.Release || o.Kind == Touch:
+		b.WriteString(" ending " + tokenName(o.Token))
+	default:
 		b.WriteString(" under " + tokenName(o.Token))
 	}
 	return b.String()

@@ -46,6 +46,9 @@ func (w *worker) work(ctx context.Context) error {
 		return w.lock(ctx, s, at, id, o, call)
 	}
 	got, err = perform(ctx, at, id, o, s.named)
+	if err == nil && (o.Release || o.Kind == Touch) && o.Token == w.leases[s] {
+		delete(w.leases, s)
+	}
 	return w.record(s, o, got, err, call)
 }
 
@@ -94,6 +97,11 @@ func (w *worker) fill(s *subject, o Operation, own, latest uint64) Operation {
 			o.Token = own
 		case n == 6:
 			o.Token = latest
+		}
+		o.Release = o.Kind == Write && o.Token != 0 && w.rand.IntN(2) == 0
+	case Touch:
+		if w.rand.IntN(2) == 0 {
+			o.Token = own
 		}
 	case Unlock:
 		o.Token = own
@@ -166,10 +174,10 @@ func perform(ctx context.Context, at sessionstore.Sessions, id string, o Operati
 		s, err = at.Read(ctx, id)
 		got.Version, got.Payload = s.Version, numberOf(s.Payload)
 	case Write:
-		w := sessionstore.WriteOptions{Payload: payloadFor(o.Payload), IfVersion: o.IfVersion, Token: o.Token}
+		w := sessionstore.WriteOptions{Payload: payloadFor(o.Payload), IfVersion: o.IfVersion, Token: o.Token, Release: o.Release}
 		got.Version, err = at.Write(ctx, id, w)
 	case Touch:
-		err = at.Touch(ctx, id, sessionstore.TouchOptions{Create: o.Create})
+		err = at.Touch(ctx, id, sessionstore.TouchOptions{Create: o.Create, Release: o.Token})
 	case Destroy:
 		err = at.Destroy(ctx, id)
 	case Unlock:

@@ -244,8 +244,5 @@ func (v *visitor) request(ctx context.Context, hold time.Duration) error {
 	}
 	*v.changes++
 	time.Sleep(hold)
-	if err := v.http.Write(v.id, make([]byte, 200)); err != nil {
-		return err
-	}
-	return v.http.CloseSession(v.id, token)
+	return v.http.WriteLast(v.id, token, make([]byte, 200))
 }

@@ -242,8 +242,10 @@ final class Client
         if ($now === null || $now->payload !== $payload) {
             return null;
         }
-        // A new session may continue the versions of an expired one, so any version will do for it.
-        if ($ifVersion !== self::NO_VERSION && $now->version !== $ifVersion + 1) {
+        // A new session may continue the versions of an expired one, so any version will do for it; and a write that
+        // named none was refused for its lease, which it may have released itself.
+        $any = $ifVersion === self::NO_VERSION || $ifVersion === self::ANY_VERSION;
+        if (!$any && $now->version !== $ifVersion + 1) {
             return null;
         }
         return $now->version;

@@ -24,6 +24,7 @@
 //     version that the write would have made, with the payload that it would have left, the write is taken to have
 //     succeeded. Two writers that hold the same version, without a lease, and leave the very same bytes cannot be told
 //     apart there. If yet another writer came after it, the conflict stands, although the write took effect in between.
+//     So it is for a write that releases its lease, which is a condition that it ends itself.
 //   - A regenerated session is regenerated once more: within the grace time the old id leads to the new one all the
 //     same. With Drop there is no such time, and the answer that was lost had the only copy of the new id: the repeated
 //     request fails with [sessionstore.ErrDestroyed], and the visitor logs in again.

@@ -141,6 +141,9 @@ func (c *Client) Write(ctx context.Context, id string, w sessionstore.WriteOptio
 	if err := checkIdle(w.Idle); err != nil {
 		return 0, err
 	}
+	if w.Release && w.Token == 0 {
+		return 0, fmt.Errorf("%w: a write without a token has no lease to release", sessionstore.ErrInvalid)
+	}
 	if len(w.Subject) > sessionstore.MaxSubjectLength {
 		return 0, fmt.Errorf("%w: a subject has at most %d bytes, this one has %d", sessionstore.ErrInvalid, sessionstore.MaxSubjectLength, len(w.Subject))
 	}
@@ -155,6 +158,9 @@ func (c *Client) Write(ctx context.Context, id string, w sessionstore.WriteOptio
 		r.http.Header.Set("If-Match", `"`+strconv.FormatUint(w.IfVersion, 10)+`"`)
 	}
 	r.lease(w.Token)
+	if w.Release {
+		r.lastLease(w.Token)
+	}
 	if w.Idle != 0 {
 		r.http.Header.Set("Session-Idle", strconv.FormatInt(milliseconds(w.Idle), 10))
 	}
@@ -166,14 +172,14 @@ func (c *Client) Write(ctx context.Context, id string, w sessionstore.WriteOptio
 		return err
 	}
 	repeated, err := c.do(ctx, r)
-	if repeated && w.IfVersion != sessionstore.AnyVersion && errors.Is(err, sessionstore.ErrConflict) {
+	if repeated && (w.IfVersion != sessionstore.AnyVersion || w.Release) && errors.Is(err, sessionstore.ErrConflict) {
 		return c.settle(ctx, id, w, err)
 	}
 	return version, err
 }
 
-// settle finds out whether a conditional write that was sent more than once took effect the first time, see the
-// package comment.
+// settle finds out whether a write on a condition, or the last one under a lease, that was sent more than once took effect
+// the first time, see the package comment.
 func (c *Client) settle(ctx context.Context, id string, w sessionstore.WriteOptions, conflict error) (uint64, error) {
 	s, err := c.Read(ctx, id)
 	switch {
@@ -183,7 +189,7 @@ func (c *Client) settle(ctx context.Context, id string, w sessionstore.WriteOpti
 		return 0, fmt.Errorf("write session, outcome unknown: %w", err)
 	}
 	// The first write of a session continues the versions of an expired one, so its version proves nothing.
-	if (w.IfVersion == 0 || s.Version == w.IfVersion+1) && bytes.Equal(s.Payload, w.Payload) {
+	if (w.IfVersion == 0 || w.IfVersion == sessionstore.AnyVersion || s.Version == w.IfVersion+1) && bytes.Equal(s.Payload, w.Payload) {
 		return s.Version, nil
 	}
 	return 0, conflict
@@ -199,6 +205,7 @@ func (c *Client) Touch(ctx context.Context, id string, o sessionstore.TouchOptio
 	}
 	r := c.request("touch session", "POST", id, "/touch")
 	r.json(map[string]any{"create": o.Create, "idle_ms": milliseconds(o.Idle)})
+	r.lastLease(o.Release)
 	_, err := c.do(ctx, r)
 	return err
 }

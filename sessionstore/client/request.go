@@ -47,6 +47,13 @@ func (r *request) lease(token uint64) {
 	}
 }
 
+// lastLease is lease, for an operation with which the lease ends.
+func (r *request) lastLease(token uint64) {
+	if r.lease(token); token != 0 {
+		r.http.Header.Set("Session-Close", "1")
+	}
+}
+
 // do sends the request to one endpoint after the other until one answers, and reads the answer. repeated tells that an
 // attempt before the last one may have taken effect. The request is spent afterwards.
 func (c *Client) do(ctx context.Context, r *request) (repeated bool, err error) {

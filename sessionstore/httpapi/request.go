@@ -102,7 +102,8 @@ func (r *request) write() {
 		r.answerError(r.http, "write", err)
 		return
 	}
-	r.last("write", func(ctx context.Context) error {
+	r.last("write", func(ctx context.Context, lease uint64) error {
+		w.Release = lease != 0
 		version, err := r.create(ctx, r.id, w)
 		if err == nil {
 			r.setVersion(version)
@@ -122,39 +123,39 @@ func (r *request) touch() {
 	if !r.decode("touch", &body) {
 		return
 	}
-	r.last("touch", func(ctx context.Context) error {
-		return r.touchOrCreate(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS)})
+	r.last("touch", func(ctx context.Context, lease uint64) error {
+		return r.touchOrCreate(ctx, r.id, sessionstore.TouchOptions{Create: body.Create, Idle: milliseconds(body.IdleMS), Release: lease})
 	})
 }
 
+// destroy closes, if it is to, once the session has ended: that has succeeded whatever becomes of the lease, which ends by
+// itself at the latest.
 func (r *request) destroy() {
-	r.last("destroy", func(ctx context.Context) error { return r.ns.Destroy(ctx, r.id) })
+	r.last("destroy", func(ctx context.Context, lease uint64) error {
+		if err := r.ns.Destroy(ctx, r.id); err != nil || lease == 0 {
+			return err
+		}
+		if err := r.ns.Close(ctx, r.id, lease); err != nil {
+			r.opts.Logger.Warn("a lease was not released and will run out", "operation", "destroy", "error", err)
+		}
+		return nil
+	})
 }
 
-// last runs an operation that may be the last on its session before the close, and closes in the same exchange if the
-// header Session-Close asks for that. An operation that failed releases nothing. One that succeeded has succeeded
-// whatever becomes of the lease: it ends by itself at the latest.
-func (r *request) last(op string, do func(context.Context) error) {
-	token, err := r.closing()
+// last runs an operation that may be the last on its session: with the lease that the header Session-Close asks to release
+// in the same exchange, or 0. An operation that is refused releases nothing.
+func (r *request) last(op string, do func(ctx context.Context, lease uint64) error) {
+	lease, err := r.closing()
 	if err != nil {
 		r.answerError(r.http, op, err)
 		return
 	}
 	ctx, cancel := r.context(0)
 	defer cancel()
-	if err := do(ctx); err != nil {
-		r.answerError(r.http, op, err)
-		return
-	}
-	if token != 0 {
-		if err := r.ns.Close(ctx, r.id, token); err != nil {
-			r.opts.Logger.Warn("a lease was not released and will run out", "operation", op, "error", err)
-		}
-	}
-	r.http.SetStatusCode(204)
+	r.done(op, do(ctx, lease))
 }
 
-// closing reads which lease to release after the operation: the one in Session-Lease if Session-Close is 1, else 0.
+// closing reads which lease to release with the operation: the one in Session-Lease if Session-Close is 1, else 0.
 func (r *request) closing() (token uint64, err error) {
 	switch string(r.http.Request.Header.Peek("Session-Close")) {
 	case "":

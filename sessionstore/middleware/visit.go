@@ -110,7 +110,7 @@ func (v *visit) destroy(ctx context.Context, s *Session) (*http.Cookie, error) {
 func (v *visit) write(ctx context.Context, s *Session, payload []byte) (*http.Cookie, error) {
 	w := sessionstore.WriteOptions{
 		Payload: payload, Idle: v.opts.MaxAge,
-		IfVersion: v.opened.Session.Version, Token: v.opened.Lease.Token,
+		IfVersion: v.opened.Session.Version, Token: v.opened.Lease.Token, Release: v.opened.Lease.Token != 0,
 	}
 	if v.opts.Concurrency == LastWriterWins && !s.isNew {
 		w.IfVersion = sessionstore.AnyVersion
@@ -118,6 +118,7 @@ func (v *visit) write(ctx context.Context, s *Session, payload []byte) (*http.Co
 	if _, err := v.sessions.Write(ctx, s.id, w); err != nil {
 		return nil, fmt.Errorf("save session: %w", err)
 	}
+	v.opened.Lease.Token = 0
 	return v.refreshed(s), nil
 }
 
@@ -131,11 +132,13 @@ func (v *visit) refreshed(s *Session) *http.Cookie {
 
 // touch keeps an unchanged session alive. If that fails the visitor has lost nothing yet.
 func (v *visit) touch(ctx context.Context, s *Session) *http.Cookie {
-	err := v.sessions.Touch(ctx, s.id, sessionstore.TouchOptions{Idle: v.opts.MaxAge})
+	err := v.sessions.Touch(ctx, s.id, sessionstore.TouchOptions{Idle: v.opts.MaxAge, Release: v.opened.Lease.Token})
 	switch {
+	case err == nil:
+		v.opened.Lease.Token = 0
 	case errors.Is(err, sessionstore.ErrNotFound), errors.Is(err, sessionstore.ErrDestroyed):
 		return nil // another request ended it
-	case err != nil:
+	default:
 		v.opts.Logger.Warn("session was not kept alive", "session", v.opened.Session.Key, "error", err)
 	}
 	return v.refreshed(s)

@@ -467,6 +467,67 @@ var leases = []sessionsTest{
 		}
 	}},
 
+	{"LastChangeReleases", func(v *visitor) {
+		id := v.login("0")
+		v.refused(id, sessionstore.WriteOptions{IfVersion: 1, Release: true}, sessionstore.ErrInvalid)
+		token := v.lock(id).Lease.Token
+		last := sessionstore.WriteOptions{IfVersion: 7, Token: token, Release: true}
+		v.refused(id, last, sessionstore.ErrConflict)
+		_, err := v.sessions.Open(v.ctx, id, sessionstore.OpenOptions{Lock: true, LockWait: -1})
+		v.want("open after a write that was refused", err, sessionstore.ErrLocked)
+		last.IfVersion, last.Payload = 1, []byte("1")
+		_, err = v.sessions.Write(v.ctx, id, last)
+		v.want("last write", err, nil)
+		v.refused(id, last, sessionstore.ErrConflict)
+		token = v.lock(id).Lease.Token
+		v.want("last touch", v.sessions.Touch(v.ctx, id, sessionstore.TouchOptions{Release: token}), nil)
+		o := v.lock(id)
+		v.want("touch with a lease that is over", v.sessions.Touch(v.ctx, id, sessionstore.TouchOptions{Release: token}), nil)
+		_, err = v.sessions.Open(v.ctx, id, sessionstore.OpenOptions{Lock: true, LockWait: -1})
+		v.want("open", err, sessionstore.ErrLocked)
+
+		newID, _, err := v.sessions.Regenerate(v.ctx, id, sessionstore.RegenerateOptions{Token: o.Lease.Token})
+		v.want("regenerate", err, nil)
+		_, err = v.sessions.Write(v.ctx, id, sessionstore.WriteOptions{Payload: []byte("2"), IfVersion: 2, Token: o.Lease.Token, Release: true})
+		v.want("last write by the old id", err, nil)
+		v.close(newID, v.lock(newID).Lease.Token)
+	}},
+
+	{"WaitersAreServedByLastChanges", func(v *visitor) {
+		id := v.login("0")
+		const waiters = 12
+		var all sync.WaitGroup
+		seen := make(chan string, waiters)
+		for i := range waiters {
+			all.Go(func() {
+				o, err := v.sessions.Open(v.ctx, id, sessionstore.OpenOptions{Lock: true, LockWait: time.Minute})
+				if err != nil {
+					v.Errorf("open: %v", err)
+					return
+				}
+				seen <- string(o.Session.Payload)
+				token := o.Lease.Token
+				n, _ := strconv.Atoi(string(o.Session.Payload))
+				w := sessionstore.WriteOptions{Payload: []byte(strconv.Itoa(n + 1)), IfVersion: o.Session.Version, Token: token, Release: i%3 == 0}
+				if _, err = v.sessions.Write(v.ctx, id, w); err == nil && i%3 == 1 {
+					err = v.sessions.Touch(v.ctx, id, sessionstore.TouchOptions{Release: token})
+				} else if err == nil && i%3 == 2 {
+					err = v.sessions.Close(v.ctx, id, token)
+				}
+				if err != nil {
+					v.Errorf("turn %d: %v", n, err)
+				}
+			})
+		}
+		all.Wait()
+		for n := range waiters {
+			if got := <-seen; got != strconv.Itoa(n) {
+				v.Fatalf("turn %d found %q", n, got)
+			}
+		}
+		v.read(id, strconv.Itoa(waiters))
+	}},
+
 	{"StaleHolderIsRefused", func(v *visitor) {
 		id := v.login("one")
 		stale := v.lock(id).Lease.Token

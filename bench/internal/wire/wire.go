@@ -105,7 +105,16 @@ func (h *HTTP) Read(id string) error {
 
 // Write implements [Client].
 func (h *HTTP) Write(id string, payload []byte) error {
-	h.begin("PUT ", h.path, id, " HTTP/1.1\r\nHost: sessiond\r\nContent-Length: ")
+	return h.put(id, payload, "")
+}
+
+// WriteLast stores a payload and gives a lease back.
+func (h *HTTP) WriteLast(id, token string, payload []byte) error {
+	return h.put(id, payload, "Session-Lease: "+token+"\r\nSession-Close: 1\r\n")
+}
+
+func (h *HTTP) put(id string, payload []byte, headers string) error {
+	h.begin("PUT ", h.path, id, " HTTP/1.1\r\nHost: sessiond\r\n", headers, "Content-Length: ")
 	h.out = strconv.AppendInt(h.out, int64(len(payload)), 10)
 	h.add("\r\n\r\n")
 	h.out = append(h.out, payload...)
@@ -131,12 +140,6 @@ func (h *HTTP) Open(id string) (token string, err error) {
 		err = errors.New("open gave no lease")
 	}
 	return token, err
-}
-
-// CloseSession gives a lease back.
-func (h *HTTP) CloseSession(id, token string) error {
-	h.begin("POST ", h.path, id, "/close HTTP/1.1\r\nHost: sessiond\r\nSession-Lease: ", token, "\r\nContent-Length: 0\r\n\r\n")
-	return h.expect(204, nil)
 }
 
 // expect sends the request and reads an answer of that status.
