@@ -211,7 +211,7 @@ func (s careless) Write(ctx context.Context, key sessionstore.Key, w sessionstor
 type unfenced struct{ sessionstore.Store }
 
 func (s unfenced) Write(ctx context.Context, key sessionstore.Key, w sessionstore.Write) (uint64, error) {
-	w.Token = 0
+	w.Token, w.Release = 0, false
 	return s.Store.Write(ctx, key, w)
 }
 
