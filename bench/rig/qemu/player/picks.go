@@ -1,19 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,17 +16,18 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/qemu/recording"
 )
 
+// nobody is the answer where no real server may be picked.
+const nobody = "-"
+
 // picks plays scenarios of one virtual service and tells which real server the kernel picks for each connection. Real
-// server A is at 10.1.0.1, B at 10.1.0.2 and so on, each at port 80. The servers say their name to each client and keep
-// the connection open until the scenario ends.
+// server A is at 10.1.0.1, B at 10.1.0.2 and so on, each at port 80.
 type picks struct {
 	service []string // ipvsadm's options that name it
 	virtual netip.AddrPort
 	mark    int
-	servers map[string]net.Listener
-	held    []net.Conn // what op open opened, nil where it was closed
-	open    int        // how many of them are open
-	expire  bool       // closed connections are forgotten soon
+	servers map[string]*listener
+	held    []*conn // what open opened, nil where it was closed
+	expire  bool    // closed connections are forgotten soon
 }
 
 // fwmark is the mark of the virtual service by mark.
@@ -42,7 +38,12 @@ func newPicks() (player, error) {
 	if err := quietly("ipvsadm", "-C"); err != nil {
 		return nil, err
 	}
-	return &picks{servers: map[string]net.Listener{}}, nil
+	// Every connection keeps its two files until the scenario ends.
+	limit := unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, err
+	}
+	return &picks{servers: map[string]*listener{}}, nil
 }
 
 func (p *picks) play(step *recording.Step) error {
@@ -91,12 +92,11 @@ func (p *picks) opScheduler(args []string, step *recording.Step) error {
 func (p *picks) opAdd(args []string, step *recording.Step) error {
 	real := p.real(args[0])
 	if p.servers[args[0]] == nil {
-		listener, err := net.Listen("tcp", real.String())
+		server, err := listen(args[0], real)
 		if err != nil {
 			return err
 		}
-		p.servers[args[0]] = listener
-		go greet(listener, args[0])
+		p.servers[args[0]] = server
 	}
 	return p.ipvsadm(step, p.destination("-a", args)...)
 }
@@ -137,42 +137,18 @@ func (p *picks) ipvsadm(step *recording.Step, args ...string) error {
 	return nil
 }
 
-// greeted keeps connections open: what the garbage collector finds unused it closes.
-var greeted struct {
-	sync.Mutex
-	conns []net.Conn
-}
-
-// greet says the server's name to each client.
-func greet(listener net.Listener, name string) {
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		greeted.Lock()
-		greeted.conns = append(greeted.conns, conn)
-		greeted.Unlock()
-		io.WriteString(conn, name)
-	}
-}
-
 // opPick: pick [N] [from ADDRESS[-LAST][:PORT[-LAST]]] [to ADDRESS[-LAST]]
 //
 // It makes connections one after the other and closes each before the next.
 func (p *picks) opPick(args []string, step *recording.Step) error {
-	return p.connect(args, step, func(conn net.Conn) error {
-		conn.Close()
-		return p.settle()
-	})
+	return p.connect(args, step, p.close)
 }
 
 // opOpen: like pick, but the connections stay open.
 func (p *picks) opOpen(args []string, step *recording.Step) error {
-	return p.connect(args, step, func(conn net.Conn) error {
-		p.held = append(p.held, conn)
-		p.open++
-		return p.settle()
+	return p.connect(args, step, func(c *conn) error {
+		p.held = append(p.held, c)
+		return nil
 	})
 }
 
@@ -183,14 +159,33 @@ func (p *picks) opClose(args []string, step *recording.Step) error {
 		if err != nil || number < 1 || number > len(p.held) || p.held[number-1] == nil {
 			return fmt.Errorf("there is no open connection %s", arg)
 		}
-		p.held[number-1].Close()
-		p.held[number-1] = nil
-		p.open--
-		if err := p.settle(); err != nil {
+		if err := p.close(p.held[number-1]); err != nil {
 			return err
 		}
+		p.held[number-1] = nil
 	}
 	return nil
+}
+
+// close closes a connection's client, and waits until the kernel counts it as inactive: the packet that says so may be on
+// its way for a moment. The server keeps its end open. When connections are to expire soon it is the other way round,
+// because only then the kernel waits for the time-out that can be set (FIN_WAIT in ip_vs_proto_tcp.c).
+func (p *picks) close(c *conn) error {
+	before, err := active(c.name)
+	if err != nil {
+		return err
+	}
+	end := c.client
+	if p.expire {
+		end = c.server
+	}
+	if err := unix.Close(end); err != nil {
+		return err
+	}
+	return until(func() (bool, string, error) {
+		now, err := active(c.name)
+		return before == 0 || now < before, "the kernel still counts the connection as active", err
+	})
 }
 
 // opExpire: expire
@@ -201,7 +196,14 @@ func (p *picks) opExpire(args []string, step *recording.Step) error {
 		p.expire = true
 		return quietly("ipvsadm", "--set", "0", "1", "0")
 	}
-	return p.until(func(_, inactive int) bool { return inactive == 0 })
+	return until(func() (bool, string, error) {
+		all, err := destinations()
+		inactive := 0
+		for _, d := range all {
+			inactive += d.inactive
+		}
+		return inactive == 0, fmt.Sprintf("the kernel counts %d inactive connections", inactive), err
+	})
 }
 
 // opSysctl: sysctl NAME VALUE, below net.ipv4.vs
@@ -220,29 +222,16 @@ func (p *picks) opCounts(args []string, step *recording.Step) error {
 	return err
 }
 
-// settle waits until the kernel counts as many active connections as are open. A closed connection becomes inactive with
-// the packet that says so, which may still be on its way.
-func (p *picks) settle() error {
-	return p.until(func(active, _ int) bool { return active == p.open })
-}
-
-func (p *picks) until(done func(active, inactive int) bool) error {
+// until waits until done says so; it says as well what is still missing.
+func until(done func() (bool, string, error)) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		all, err := destinations()
-		if err != nil {
+		ok, missing, err := done()
+		if err != nil || ok {
 			return err
 		}
-		active, inactive := 0, 0
-		for _, d := range all {
-			active += d.active
-			inactive += d.inactive
-		}
-		if done(active, inactive) {
-			return nil
-		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the kernel counts %d active and %d inactive connections; %d are open", active, inactive, p.open)
+			return errors.New(missing)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -278,23 +267,35 @@ func destinations() ([]destination, error) {
 	return all, nil
 }
 
+// active returns how many active connections a server has, 0 where the service does not have it.
+func active(server string) (int, error) {
+	all, err := destinations()
+	for _, d := range all {
+		if d.name == server {
+			return d.active, nil
+		}
+	}
+	return 0, err
+}
+
 // connect makes the connections that args describe, and notes who answered.
-func (p *picks) connect(args []string, step *recording.Step, then func(net.Conn) error) error {
+func (p *picks) connect(args []string, step *recording.Step, then func(*conn) error) error {
 	clients, targets, err := p.plan(args)
 	if err != nil {
 		return err
 	}
 	var answers []string
 	for i := range max(len(clients), len(targets)) {
-		conn, name, err := p.dial(clients[i%len(clients)], targets[i%len(targets)])
+		c, err := connect(clients[i%len(clients)], targets[i%len(targets)], p.mark, p.servers)
 		if err != nil {
 			return err
 		}
-		answers = append(answers, name)
-		if conn == nil {
+		if c == nil {
+			answers = append(answers, nobody)
 			continue
 		}
-		if err := then(conn); err != nil {
+		answers = append(answers, c.name)
+		if err := then(c); err != nil {
 			return err
 		}
 	}
@@ -376,34 +377,4 @@ func addresses(text string) ([]netip.AddrPort, error) {
 		}
 	}
 	return all, nil
-}
-
-// nobody is the answer where no real server may be picked.
-const nobody = "-"
-
-// dial connects and returns the name that the server says. The connection is nil where nobody answers.
-func (p *picks) dial(from, to netip.AddrPort) (net.Conn, string, error) {
-	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Timeout: 10 * time.Second,
-		Control: func(_, _ string, c syscall.RawConn) error {
-			var err error
-			return errors.Join(c.Control(func(fd uintptr) {
-				if p.mark != 0 {
-					err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, p.mark)
-				}
-			}), err)
-		}}
-	conn, err := dialer.DialContext(context.Background(), "tcp", to.String())
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, nobody, nil
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	name := make([]byte, 1)
-	if _, err := io.ReadFull(conn, name); err != nil {
-		conn.Close()
-		return nil, "", err
-	}
-	return conn, string(name), nil
 }
