@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,25 +11,44 @@ import (
 	"github.com/lvsession/lvsession/lvsproxy/config"
 )
 
-// checkFile is "lvsproxy check": it prints every error and warning of a file, and what the file asks for that lvsproxy
-// cannot do.
+// checkFile is "lvsproxy check": it says what will be done for each virtual service and where that was said, and every
+// error and warning about the file, what lvsproxy cannot do among them.
 func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	path := o.config
 	if len(rest) == 1 {
 		path = rest[0]
 	}
 	file, warnings, err := o.loadFile(path)
-	for _, w := range warnings {
-		fmt.Fprintf(stdout, "warning: %v\n", w)
+	var problems config.Problems
+	if err != nil && !errors.As(err, &problems) {
+		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
+		return exitUsage
 	}
-	if err != nil {
-		return explain(err, stdout, stderr)
+	r := report{File: path, Good: err == nil, Errors: findings(problems), Warnings: findings(warnings), Virtuals: []explained{}}
+	if file != nil {
+		r.Virtuals = explainFile(file, o.rise)
 	}
-	reals := 0
-	for _, v := range file.Spec.Virtuals {
-		reals += len(v.Reals)
+	if o.json {
+		e := json.NewEncoder(stdout)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(r); err != nil {
+			fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
+			return exitFailed
+		}
+	} else {
+		r.print(stdout)
 	}
-	fmt.Fprintf(stdout, "%s is good: virtual services: %d, real servers: %d, warnings: %d\n", path, len(file.Spec.Virtuals), reals, len(warnings))
+	if !r.Good {
+		return exitFailed
+	}
+	if !o.json {
+		reals := 0
+		for _, v := range file.Spec.Virtuals {
+			reals += len(v.Reals)
+		}
+		fmt.Fprintf(stdout, "%s is good: virtual services: %d, real servers: %d, warnings: %d\n", path, len(file.Spec.Virtuals), reals, len(warnings))
+	}
 	return exitOK
 }
 

@@ -28,6 +28,9 @@ type options struct {
 	logLevel       slog.Level
 	logFormat      string
 	printConfig    bool
+	json           bool
+	from           string
+	state          string
 
 	loops int // of the userspace dataplane; 0 is its default
 }
@@ -53,6 +56,9 @@ func newFlags(o *options) *flag.FlagSet {
 	f.DurationVar(&o.drainTimeout, "drain-timeout", lvsproxy.DefaultDrainTimeout, "`TIME` that connections may go on after SIGTERM")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "`LEVEL` of the log on standard error: debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
+	f.BoolVar(&o.json, "json", false, "print what check says as JSON")
+	f.StringVar(&o.from, "from", fromLdirectord, "`FORMAT` that convert reads: ldirectord, and it writes rules of ipvsadm; or ipvsadm, and it writes an ldirectord.cf")
+	f.StringVar(&o.state, "state", stateUp, "`STATE` that convert takes all real servers to be in: up or down")
 	f.BoolVar(&o.printConfig, "print-config", false, "print the options and the configuration in force, and exit")
 	return f
 }
@@ -108,6 +114,10 @@ func (o options) validate() error {
 		return fmt.Errorf("--max-checks is %d: expected at least 1", o.maxChecks)
 	case o.rise < 1:
 		return fmt.Errorf("--rise is %d: expected at least 1", o.rise)
+	case o.from != fromLdirectord && o.from != fromIpvsadm:
+		return fmt.Errorf("--from is %q: expected ldirectord or ipvsadm", o.from)
+	case o.state != stateUp && o.state != stateDown:
+		return fmt.Errorf("--state is %q: expected up or down", o.state)
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format is %q: expected text or json", o.logFormat)
 	}

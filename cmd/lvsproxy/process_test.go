@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -290,6 +291,7 @@ func TestExitCodes(t *testing.T) {
 	good := file("good.cf", "emailalert=\"x@example.com\"\nvirtual=127.0.0.1:1\n\treal=127.0.0.2:80 masq\n")
 	bad := file("bad.cf", "virtual=127.0.0.1:1\n\tfoo=1\n\treal=10.0.0.1:80\n")
 	gate := file("gate.cf", "virtual=127.0.0.1:1\n\treal=10.0.0.1:80 gate\n")
+	rules := file("rules", "-A -t 10.0.0.1:80 -s rr -p 60\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 3\n")
 	noVIP := file("vip.cf", "virtual=192.0.2.1:8080\n\tchecktype=on\n\treal=127.0.0.1:80 masq\n")
 	tests := []struct {
 		args []string
@@ -297,8 +299,16 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want string // regular expression for standard output and error together
 	}{
-		{[]string{"check", good}, "", 0, `^warning: .*good.cf:1: emailalert is not supported yet.*\n.*good.cf is good: virtual services: 1, real servers: 1, warnings: 1\n$`},
+		{[]string{"check", good}, "", 0, `(?s)^TCP 127.0.0.1:1 .line 2.\n  scheduler +wrr .default.\n.*-> 127.0.0.2:80 masq, weight 1, request "/" .line 3.\n\nwarning: [^\n]*good.cf:1: emailalert is not supported yet[^\n]*\n[^\n]*good.cf is good: virtual services: 1, real servers: 1, warnings: 1\n$`},
 		{[]string{"check"}, "LVSPROXY_CONFIG=" + good, 0, "is good"},
+		{[]string{"check", "--json", good}, "", 0, `(?s)"good": true,.*"errors": \[\],.*"warnings": \[.*"line": 1,.*"virtual": "TCP 127.0.0.1:1",.*"topic": "scheduler",\s*"text": "wrr",\s*"line": 0`},
+		{[]string{"check", "--json", bad}, "", 1, `(?s)"good": false,.*"errors": \[\s*\{\s*"line": 2,\s*"message": "unknown directive.*"virtuals": \[\]`},
+		{[]string{"convert", good}, "", 0, `^-A -t 127.0.0.1:1 -s wrr\n-a -t 127.0.0.1:1 -r 127.0.0.2:80 -m -w 1\n$`},
+		{[]string{"convert", "--state", "down", good}, "", 0, `^-A -t 127.0.0.1:1 -s wrr\n$`},
+		{[]string{"convert", "--from", "ipvsadm", rules}, "", 0, `(?s)\nvirtual=10.0.0.1:80\n.*scheduler=rr\n.*persistent=60\n.*real=10.0.0.2:80 gate 3`},
+		{[]string{"convert", "--from", "ipvsadm", good}, "", 1, "^error: .*good.cf:1: "},
+		{[]string{"convert", bad}, "", 1, `bad.cf:2: unknown directive`},
+		{[]string{"convert", "--from", "haproxy", good}, "", 2, `--from is "haproxy": expected ldirectord or ipvsadm`},
 		{[]string{"check", bad}, "", 1, `^error: .*bad.cf:2: unknown directive "foo".*\nerror: .*bad.cf:3: "10.0.0.1:80" is no real server.*\n$`},
 		{[]string{"check", gate}, "", 1, `error: .*gate.cf:2: the userspace dataplane cannot forward by gate: expected masq`},
 		{[]string{"check", filepath.Join(dir, "absent.cf")}, "", 2, "no such file"},
@@ -336,7 +346,8 @@ func TestPrintedConfigIsComplete(t *testing.T) {
 	flags := newFlags(&o)
 	printed := strings.Join(o.lines(), "\n")
 	for _, name := range flagNames(flags) {
-		if name != "print-config" && !strings.Contains(printed, envName(name)+"=") {
+		printsOnly := slices.Contains([]string{"print-config", "json", "from", "state"}, name)
+		if !printsOnly && !strings.Contains(printed, envName(name)+"=") {
 			t.Errorf("--%s is not printed", name)
 		}
 	}

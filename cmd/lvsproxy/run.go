@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 )
 
 // Exit codes. They are what scripts rely on.
@@ -29,6 +30,8 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 	switch {
 	case command == "check" && len(rest) <= 1:
 		return checkFile(o, rest, stdout, stderr)
+	case command == "convert" && len(rest) <= 1:
+		return convertFile(o, rest, os.Stdin, stdout, stderr)
 	case command == "table" && len(rest) == 0:
 		return printTable(o, stdout, stderr)
 	case command == "help":
@@ -39,7 +42,7 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 	case command == "" && len(rest) == 0:
 		return serve(o, stderr)
 	}
-	fmt.Fprintf(stderr, "lvsproxy: unexpected argument %q: expected options, table, check FILE or help\nTry 'lvsproxy --help'.\n", rest[0])
+	fmt.Fprintf(stderr, "lvsproxy: unexpected argument %q: expected options, table, check FILE, convert FILE or help\nTry 'lvsproxy --help'.\n", rest[0])
 	return exitUsage
 }
 
@@ -47,7 +50,7 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 func split(args []string) (command string, rest []string) {
 	if len(args) > 0 {
 		switch args[0] {
-		case "check", "table", "help":
+		case "check", "convert", "table", "help":
 			return args[0], args[1:]
 		}
 	}

@@ -12,7 +12,11 @@ over the real servers that are alive.
 Usage:
   lvsproxy [OPTION]...              run, in the foreground
   lvsproxy table [--admin PATH]     print the table of the running director, as lvsadm -L -n does
-  lvsproxy check [FILE]             validate a file (default: that of --config) and explain what is wrong with it
+  lvsproxy check [--json] [FILE]    validate a file (default: that of --config); explain what will be done and what is wrong
+  lvsproxy convert [--state down] [FILE]
+                                    print the table of a file as rules for ipvsadm -R: all servers up, or all down
+  lvsproxy convert --from ipvsadm [FILE]
+                                    print what rules of ipvsadm -S (default: standard input) say as an ldirectord.cf
   lvsproxy help                     print this
 
 Options, each also as an environment variable; an option on the command line wins:

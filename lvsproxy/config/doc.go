@@ -5,11 +5,8 @@
 // tells what the file asks of a director that has only some [Abilities], again by line. [Format] writes a Spec as a file
 // that parses to the same Spec.
 //
-// # Where we differ from ldirectord
+// Where we read a file differently from ldirectord is listed in docs/operator.md; a test runs the real program's parser
+// beside ours.
 //
-//   - A blank line does not end a virtual section; ldirectord refuses the indented line after it.
-//   - A comment may follow a global directive, and a # inside double quotes is no comment.
-//   - Text after a number ("10s") is ignored as ldirectord ignores it, but with a warning.
-//   - Regular expressions are Go's (RE2): what only Perl knows, such as look-ahead, is an error.
-//   - Two real servers of one virtual service may not share address and port.
+// Directives that ldirectord does not have may stand in comments that begin with "#lvsproxy:".
 package config

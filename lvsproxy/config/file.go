@@ -72,3 +72,12 @@ func (f *File) line(virtual, real int, directive string) int {
 	}
 	return f.places[place{virtual, -1, "virtual"}]
 }
+
+// Source returns the line that gave a virtual service of the Spec, by its index, the value of a directive: a line of its
+// section or one outside. It returns 0 for a default. The directive "virtual" is the line where the section begins.
+func (f *File) Source(virtual int, directive string) int {
+	return f.places[place{virtual, -1, directive}]
+}
+
+// RealSource returns the line of a real server, by the indexes of its virtual service and its own.
+func (f *File) RealSource(virtual, real int) int { return f.places[place{virtual, real, "real"}] }

@@ -245,7 +245,7 @@ func TestErrors(t *testing.T) {
 		{"duplicate virtual", v + "\tscheduler=rr\n" + v + "\tscheduler=rr\n", []string{"3: duplicate virtual service: the first is at line 1"}},
 		{"no real server", v + "\treal=10.0.0.2:80\n", []string{`2: "10.0.0.2:80" is no real server: expected ADDRESS`}},
 		{"bad method", v + "\treal=10.0.0.2:80 nat\n", []string{`2: "nat" after the real server's address: expected gate|masq|ipip`}},
-		{"bad weight", v + "\treal=10.0.0.2:80 masq 70000\n", []string{`2: weight is "70000": expected a whole number from 0 to 65535`}},
+		{"bad weight", v + "\treal=10.0.0.2:80 masq 3000000000\n", []string{`2: weight is "3000000000": expected a whole number from 0 to 2147483647`}},
 		{"rest of a real line", v + "\treal=10.0.0.2:80 masq 1 fast\n", []string{`2: "masq 1 fast" after`}},
 		{"no port, but for every one", "virtual=10.0.0.1:0\n\tscheduler=rr\n", []string{"1: virtual service of port 0, which means every port: expected persistent"}},
 		{"range reversed", v + "\treal=10.0.0.9->10.0.0.2:80 masq\n", []string{"2: range 10.0.0.9->10.0.0.2 is the wrong way round"}},

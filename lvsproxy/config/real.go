@@ -32,8 +32,8 @@ var (
 	realThreshold = map[string]*regexp.Regexp{"l": regexp.MustCompile(`\s+l:([0-9]+)(.*)$`), "u": regexp.MustCompile(`\s+u:([0-9]+)(.*)$`)}
 )
 
-// MaxWeight is the largest weight of a real server, IPVS's own limit for ipvsadm.
-const MaxWeight = 65535
+// MaxWeight is the largest weight that ipvsadm takes.
+const MaxWeight = 1<<31 - 1
 
 func (p *parser) realDirective(name, value string, ipv6 bool) {
 	if !p.rightFamily(name, "real", ipv6) {

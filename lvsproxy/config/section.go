@@ -226,3 +226,12 @@ func (e *badName) Error() string {
 }
 
 func (e *badName) Unwrap() error { return e.cause }
+
+// ServiceOf returns what the negotiate check of a virtual service speaks where the file does not say: what its port
+// implies, else none.
+func ServiceOf(id VirtualID) string {
+	if id.Protocol == FWM {
+		return "none"
+	}
+	return serviceOfPort(id.Addr.Port())
+}

@@ -157,3 +157,13 @@ func WriteRules(w io.Writer, commands []Command, names Names) error {
 	}
 	return nil
 }
+
+// WriteArgs writes commands as WriteRules does for -n, but with what -S leaves out, such as thresholds.
+func WriteArgs(w io.Writer, commands []Command) error {
+	for _, c := range commands {
+		if _, err := fmt.Fprintln(w, strings.Join(c.Args(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
