@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/ipvsadm"
 )
 
 // asProgram makes this test binary behave as lvsproxy.
@@ -70,8 +75,8 @@ func start(t *testing.T, config string, args ...string) *process {
 	return p
 }
 
-// await waits for a line of the log.
-func (p *process) await(part string) {
+// await waits for a line of the log and returns it.
+func (p *process) await(part string) string {
 	p.t.Helper()
 	timeout := time.After(patience)
 	var seen []string
@@ -79,7 +84,7 @@ func (p *process) await(part string) {
 		select {
 		case line := <-p.lines:
 			if seen = append(seen, line); strings.Contains(line, part) {
-				return
+				return line
 			}
 		case err := <-p.exited:
 			p.t.Fatalf("lvsproxy ended (%v) before it logged %q:\n%s", err, part, strings.Join(seen, "\n"))
@@ -324,6 +329,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"--frobnicate"}, "", 2, "not defined: -frobnicate"},
 		{[]string{"start"}, "", 2, `unexpected argument "start"`},
 		{nil, "LVSPROXY_RISE=many", 2, `environment variable LVSPROXY_RISE is "many"`},
+		{[]string{"check", "none"}, "", 0, "none is good: virtual services: 0"},
+		{[]string{"check", gate, "--dataplane", "none"}, "", 0, "gate.cf is good"},
+		{[]string{"--config", good, "--admin", "off", "--metrics", "nowhere"}, "", 1, "lvsproxy: --metrics: "},
+		{[]string{"--dataplane", "x"}, "", 2, `--dataplane is "x": expected userspace or none`},
 		{[]string{"--rise", "0"}, "", 2, "--rise is 0: expected at least 1"},
 		{[]string{"--log-format", "xml"}, "", 2, `--log-format is "xml": expected text or json`},
 	}
@@ -356,4 +365,43 @@ func TestPrintedConfigIsComplete(t *testing.T) {
 func flagNames(f *flag.FlagSet) (names []string) {
 	f.VisitAll(func(one *flag.Flag) { names = append(names, one.Name) })
 	return names
+}
+
+// TestEmpty: without a file, the table comes over the admin socket, and the metrics tell.
+func TestEmpty(t *testing.T) {
+	a, vip := echo(t, "127.0.0.2", "a"), freeAddr(t)
+	p := start(t, "none", "--metrics", ":0", "--drain-timeout", "0s")
+	_, addr, _ := strings.Cut(p.await("serving metrics"), "address=")
+	p.await("ready")
+	client := admin.NewClient(p.admin)
+	defer client.Close()
+	v := ipvsadm.Service{Protocol: ipvsadm.TCP, Addr: netip.MustParseAddrPort(vip), Scheduler: "rr"}
+	results, err := client.Run(t.Context(), []ipvsadm.Command{
+		{Verb: ipvsadm.AddService, Service: v},
+		{Verb: ipvsadm.AddServer, Service: v, Server: ipvsadm.Server{Addr: netip.MustParseAddrPort(a.Addr().String()), Forward: ipvsadm.Masq, Weight: 1}},
+	})
+	if err != nil || results[0] != (admin.Result{}) || results[1] != (admin.Result{}) {
+		t.Fatal(results, err)
+	}
+	if name, _ := mustAsk(t, vip); name != "a" {
+		t.Errorf("%q answered", name)
+	}
+	for path, want := range map[string]string{
+		"/metrics": `lvsproxy_server_up{server="` + a.Addr().String() + `",virtual="tcp ` + vip + `"} 1`, "/readyz": "ok", "/v1/status": `"ready":true`,
+	} {
+		answer, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, no %s", path, answer.Status, want)
+		}
+	}
+	p.signal(syscall.SIGHUP) // there is nothing to read again
+	p.signal(syscall.SIGTERM)
+	if err := p.exit(); err != nil {
+		t.Error(err)
+	}
 }

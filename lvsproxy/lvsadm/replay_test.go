@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,13 +19,19 @@ import (
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/ipvsadm"
 	"github.com/lvsession/lvsession/lvsproxy/lvsadm"
+	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "ipvsadm" {
+		asIpvsadm()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const patience = 20 * time.Second
 
-// director is a running director with a dataplane that carries nothing, and its admin socket.
+// director is a running director and its admin socket.
 type director struct {
 	t    *testing.T
 	path string
@@ -32,14 +39,20 @@ type director struct {
 	events *admin.Events
 }
 
+// startDirector starts a director that carries nothing.
 func startDirector(t *testing.T, text string) *director {
+	t.Helper()
+	return startDirectorWith(t, text, none.Dataplane{})
+}
+
+func startDirectorWith(t *testing.T, text string, dataplane service.Dataplane) *director {
 	t.Helper()
 	file, err := config.Parse("test.cf", []byte(text), config.SystemResolver{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &director{t: t, path: filepath.Join(t.TempDir(), "admin.sock"), events: admin.NewEvents()}
-	d.Director, err = lvsproxy.New(file, lvsproxy.Options{Dataplane: none.Dataplane{}, DrainTimeout: -1, OnEvent: d.events.Publish})
+	d.Director, err = lvsproxy.New(file, lvsproxy.Options{Dataplane: dataplane, DrainTimeout: -1, OnEvent: d.events.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}
