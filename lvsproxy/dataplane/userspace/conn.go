@@ -20,6 +20,7 @@ type state uint8
 const (
 	closed      state = iota // not in use
 	introducing              // the client is to send its PROXY protocol header
+	queued                   // waits for a real server to become free
 	connecting               // to a real server, no byte was sent yet
 	established              // bytes go both ways
 	halfClosed               // one side has sent its last byte
@@ -31,13 +32,13 @@ type conn struct {
 	service          *service.Service
 	server           *service.Server
 	client, upstream end
-	up, down         way               // to the real server, and back
-	from, to         netip.AddrPort    // the client's address and the one that it went to
-	tried            []*service.Server // those that could not be reached
-	until            int64             // when the attempt to connect ends
-	touched          int64             // when something moved last, for the idle time-out
-	idle, patience   time.Duration     // the idle time-out, 0 for none, and the time for one attempt to connect
-	place            int               // in the loop's conns
+	up, down         way            // to the real server, and back
+	from, to         netip.AddrPort // the client's address and the one that it went to
+	claim            service.Claim
+	until            int64         // when the attempt to connect ends
+	touched          int64         // when something moved last, for the idle time-out
+	idle, patience   time.Duration // the idle time-out, 0 for none, and the time for one attempt to connect
+	place            int           // in the loop's conns
 	state            state
 	proxyOut         uint8 // version of the PROXY protocol header that the server gets; 0 is none
 	waiting          bool  // in the loop's again
@@ -59,6 +60,9 @@ func (l *loop) serve(s *service.Service, fd int, from netip.AddrPort) {
 	c := l.newConn()
 	c.service, c.from, c.to, c.client.fd = s, from, s.ID().Addr, int32(fd)
 	own := s.Own()
+	if own.Queue > 0 {
+		c.claim.Ready = c.ready
+	}
 	c.touched, c.idle, c.patience, c.proxyOut = l.now, own.IdleTimeout, own.ConnectTimeout, uint8(own.ProxyOut)
 	if c.patience <= 0 {
 		c.patience = l.d.options.ConnectTimeout
@@ -96,26 +100,64 @@ func (l *loop) newConn() *conn {
 	return c
 }
 
-// choose begins to connect to the next real server that the service picks. With nobody left, the client gets a reset: as
-// with IPVS, it sees an error, not an empty answer.
+// choose begins to connect to the next real server that the service gives, or waits in its queue for one. With nobody
+// left, the client gets a reset: as with IPVS, it sees an error, not an empty answer.
 func (c *conn) choose() {
-	c.state = connecting
-	for len(c.tried) < maxAttempts {
-		server := c.service.Pick(scheduler.Flow{VIP: c.service.ID().Addr, Client: c.from}, c.tried)
-		if server == nil {
+	err := service.ErrNobody
+	c.claim.Flow = scheduler.Flow{VIP: c.service.ID().Addr, Client: c.from}
+	for len(c.claim.Tried) < maxAttempts {
+		var server *service.Server
+		if server, err = c.service.Take(&c.claim); err != nil {
 			break
 		}
-		c.server = server
-		server.Opening()
-		errno := c.dial()
-		if errno == 0 {
+		if c.try(server) {
 			return
 		}
+	}
+	if err == service.ErrWaiting {
+		c.state, c.until = queued, 0
+		return
+	}
+	c.refuse(err)
+}
+
+// try begins to connect to a server, and reports whether it can.
+func (c *conn) try(server *service.Server) bool {
+	c.state, c.server = connecting, server
+	errno := c.dial()
+	if errno != 0 {
 		c.unreached(errno)
 	}
-	c.server = nil
+	return errno == 0
+}
+
+// ready is the claim's Ready.
+func (c *conn) ready(server *service.Server, err error) {
+	if !c.l.do(func() { c.served(server, err) }) && server != nil {
+		server.Canceled() // the loop and all its connections have ended
+	}
+}
+
+// served is called when a connection has waited in the queue.
+func (c *conn) served(server *service.Server, err error) {
+	switch {
+	case c.state == closed: // it ended at the same moment, see leave
+		if server != nil {
+			server.Canceled()
+		}
+		c.service.Leave(&c.claim)
+		c.service = nil
+		c.l.spare = append(c.l.spare, c)
+	case err != nil:
+		c.refuse(err)
+	case !c.try(server):
+		c.choose()
+	}
+}
+
+func (c *conn) refuse(reason error) {
 	d := c.l.d
-	d.warn(&d.refused, "connection refused: no real server", "virtual", c.service.ID().Addr, "tried", len(c.tried))
+	d.warn(&d.refused, "connection refused", "virtual", c.service.ID().Addr, "tried", len(c.claim.Tried), "reason", reason)
 	c.abort()
 }
 
@@ -149,6 +191,7 @@ func (c *conn) dial() unix.Errno {
 // unreached notes that the server which was picked could not be reached, and that the next may be tried.
 func (c *conn) unreached(errno unix.Errno) {
 	c.upstream.close()
+	c.until = 0
 	if isOurs(errno) {
 		c.server.Canceled()
 	} else {
@@ -156,7 +199,8 @@ func (c *conn) unreached(errno unix.Errno) {
 	}
 	d := c.l.d
 	d.warn(&d.unreached, "real server not reached", "virtual", c.service.ID().Addr, "server", c.server, "error", errno)
-	c.tried = append(c.tried, c.server)
+	c.claim.Tried = append(c.claim.Tried, c.server)
+	c.server = nil
 }
 
 // isOurs tells errors that are no fault of the real server: no more files, or no more ports to connect from.
@@ -184,8 +228,6 @@ func (e *end) ready(events uint32) {
 	case c.state == introducing:
 		c.introduce()
 	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0: // the client is gone
-		c.server.Canceled()
-		c.server = nil
 		c.abort()
 	}
 }
@@ -287,7 +329,6 @@ func (c *conn) expired() {
 		c.stranger(unix.ETIMEDOUT)
 		return
 	case connecting:
-		c.until = 0
 		c.unreached(unix.ETIMEDOUT)
 		c.choose()
 		return
@@ -331,10 +372,16 @@ func (c *conn) leave() {
 	l.conns[c.place] = l.conns[last]
 	l.conns[last] = nil
 	l.conns = l.conns[:last]
-	c.state = closed
-	c.service, c.server, c.tried = nil, nil, nil
-	if !c.waiting {
-		l.spare = append(l.spare, c)
+	answered := true // the service has nothing more to say about the claim
+	if !c.service.Leave(&c.claim) {
+		answered = c.state != queued
+	}
+	c.state, c.server = closed, nil
+	if answered {
+		c.service = nil
+		if !c.waiting {
+			l.spare = append(l.spare, c)
+		}
 	}
 	l.d.left()
 }
@@ -374,7 +421,7 @@ func (c *conn) count() {
 // what the server sends is FIN_WAIT.
 func (c *conn) word() string {
 	switch {
-	case c.state == connecting:
+	case c.state < established:
 		return "SYN_RECV"
 	case c.up.over:
 		return "CLOSE_WAIT"

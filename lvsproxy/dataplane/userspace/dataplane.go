@@ -109,7 +109,7 @@ func (*Dataplane) Abilities() config.Abilities {
 		Forwards:  []config.Forward{config.Masq},
 		Local:     netip.Addr.IsLoopback,
 
-		ProxyIn: true, ProxyOut: true, ConnectTimeout: true, IdleTimeout: true, OnePacket: true,
+		ProxyIn: true, ProxyOut: true, ConnectTimeout: true, IdleTimeout: true, OnePacket: true, MaxConns: true, Queue: true,
 
 		// The service sees to these whenever it is asked for a server.
 		Thresholds: true, Persistence: true, SchedFlags: true,

@@ -43,6 +43,7 @@ type flow struct {
 	fd           int
 	place        int32
 	touched      int64
+	claim        service.Claim
 	newer, older *flow
 }
 
@@ -162,24 +163,26 @@ func (c *counter) begin(client netip.AddrPort, tried []*service.Server) *flow {
 			return nil
 		}
 	}
-	server := s.Pick(scheduler.Flow{VIP: s.ID().Addr, Client: client}, tried)
-	if server == nil {
-		d.warn(&d.refused, "datagram dropped: no real server", "virtual", s.ID().Addr, "tried", len(tried))
+	f := &flow{counter: c, client: client, touched: c.l.now, place: noPlace}
+	f.claim = service.Claim{Flow: scheduler.Flow{VIP: s.ID().Addr, Client: client}, Tried: tried}
+	server, err := s.Take(&f.claim)
+	if err != nil {
+		d.warn(&d.refused, "datagram dropped", "virtual", s.ID().Addr, "tried", len(tried), "reason", err)
 		d.left()
 		return nil
 	}
 	// A flow of UDP is never active for IPVS: it has no state in which it would be.
-	server.Opening()
 	fd, errno := c.connect(server)
 	if errno != 0 {
 		server.Canceled()
+		s.Leave(&f.claim)
 		d.warn(&d.unreached, "real server not reached", "virtual", s.ID().Addr, "server", server, "error", errno)
 		d.left()
 		return nil
 	}
+	f.server, f.fd = server, fd
 	server.Established()
 	server.Closing()
-	f := &flow{counter: c, client: client, server: server, fd: fd, touched: c.l.now, place: noPlace}
 	if place, err := c.l.add(fd, unix.EPOLLIN, f); err == nil {
 		f.place = place
 	}
@@ -245,6 +248,7 @@ func (f *flow) end() {
 		delete(c.flows, f.client)
 	}
 	f.server.Closed(true)
+	c.front.service.Leave(&f.claim)
 	c.l.d.left()
 	c.leaveIfEmpty()
 }
