@@ -35,6 +35,7 @@ type Director struct {
 	touched    []config.VirtualID                   // the keys of hand, in the order in which they came
 	timeouts   service.Timeouts
 	running    bool
+	leaving    []*service.Service // removed, and may have connections
 	services   map[config.VirtualID]*service.Service
 
 	publishing sync.Mutex // one event at a time
@@ -57,6 +58,8 @@ func abilities(dataplane service.Dataplane) config.Abilities {
 	a.Schedulers = scheduler.Names()
 	a.CheckTypes = check.Types()
 	a.Services = check.Services()
+	a.SlowStart = true
+	_, a.DrainTimeout = dataplane.(service.Ender)
 	return a
 }
 
@@ -95,6 +98,7 @@ func (d *Director) Run(ctx context.Context) error {
 	}
 	waiting.Go(func() { d.awaitReady(checking) })
 	waiting.Go(func() { d.estimate(checking) })
+	waiting.Go(func() { d.endOverdue(checking) })
 	<-ctx.Done()
 	d.mu.Lock()
 	d.running = false
@@ -141,6 +145,47 @@ func (d *Director) estimate(ctx context.Context) {
 			s.Estimate()
 		}
 	}
+}
+
+// drainLook is how often drain time-outs are looked for.
+const drainLook = 200 * time.Millisecond
+
+// endOverdue cuts off the connections of servers that have drained for long enough, until ctx ends.
+func (d *Director) endOverdue(ctx context.Context) {
+	ender, ok := d.dataplane.(service.Ender)
+	if !ok {
+		return
+	}
+	ticker := time.NewTicker(drainLook)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		d.mu.Lock()
+		d.leaving = slices.DeleteFunc(d.leaving, (*service.Service).Gone)
+		services := slices.AppendSeq(slices.Clone(d.leaving), maps.Values(d.services))
+		d.mu.Unlock()
+		for _, s := range services {
+			for _, server := range s.Overdue() {
+				if n := ender.End(s, server); n > 0 {
+					e := event(service.ServerDrained, s.ID(), fmt.Sprintf("%d connections were cut off at the end of the drain time-out", n))
+					e.Server = server.Addr()
+					d.publish([]service.Event{e})
+				}
+			}
+		}
+	}
+}
+
+// remove takes a service out of the table. Its connections go on.
+func (d *Director) remove(id config.VirtualID, s *service.Service) {
+	delete(d.services, id)
+	d.dataplane.Close(s)
+	s.Retire()
+	d.leaving = append(slices.DeleteFunc(d.leaving, (*service.Service).Gone), s)
 }
 
 func (d *Director) drain() {
@@ -196,8 +241,7 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 	}
 	for id, s := range d.services {
 		if def := d.definition(id); !def.Present() {
-			delete(d.services, id)
-			d.dataplane.Close(s)
+			d.remove(id, s)
 			events = append(events, event(service.ServiceRemoved, id, "no longer configured"))
 		}
 	}

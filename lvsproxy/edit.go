@@ -206,8 +206,7 @@ func (d *Director) realize(def service.Definition) ([]service.Event, error) {
 	case s != nil && def.Present():
 		return s.SetHand(def.Hand)
 	case s != nil:
-		delete(d.services, def.ID)
-		d.dataplane.Close(s)
+		d.remove(def.ID, s)
 		return []service.Event{event(service.ServiceRemoved, def.ID, "by hand")}, d.checks.set(d.wanted())
 	case def.Present():
 		s, err := d.openOne(context.Background(), def)

@@ -3,6 +3,7 @@ package lvsproxy_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -158,4 +159,36 @@ func TestTimeouts(t *testing.T) {
 	if err := d.SetTimeouts(service.Timeouts{TCP: -1}); !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("a negative time-out: %v", err)
 	}
+}
+
+// TestDrainTimeout: the connections of a server, and of a service, that was removed are cut off at the end of the drain
+// time-out; those of others go on.
+func TestDrainTimeout(t *testing.T) {
+	a, b := startServer(t, "127.0.0.2", named("a")), startServer(t, "127.0.0.3", named("b"))
+	v := vips{}
+	vip, other := v.add(t, "127.0.0.1"), v.add(t, "127.0.0.1")
+	const drain = "draintimeout=100ms"
+	second := section(other, drain, "real="+b.addr+" masq")
+	d := run(t, v, section(vip, drain, "scheduler=rr", "real="+a.addr+" masq", "real="+b.addr+" masq")+second, lvsproxy.Options{})
+	_, onB := greeting(t, vip)
+	_, onA := greeting(t, vip)
+	_, onOther := greeting(t, other)
+	gone := func(c *net.TCPConn) {
+		t.Helper()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %v, want a reset", err)
+		}
+	}
+	if err := d.DeleteServer(idOf(vip), a.addrPort()); err != nil {
+		t.Fatal(err)
+	}
+	d.await(service.ServerDrained, a.addr)
+	gone(onA)
+	echoes(t, onB)
+	if err := d.Reload(parse(t, second)); err != nil {
+		t.Fatal(err)
+	}
+	d.await(service.ServerDrained, b.addr)
+	gone(onB)
+	echoes(t, onOther)
 }

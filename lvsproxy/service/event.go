@@ -21,6 +21,7 @@ const (
 	ServerDown     EventKind = "server down"
 	FallbackOn     EventKind = "fallback on"
 	FallbackOff    EventKind = "fallback off"
+	ServerDrained  EventKind = "server drained"
 )
 
 // Event is a change of the table.
@@ -30,10 +31,17 @@ type Event struct {
 	Virtual config.VirtualID
 	// Server is the real or fallback server; the zero value for events about the whole service.
 	Server netip.AddrPort
+	// OldWeight and Weight are the server's weights in the table before and after; 0 also means that it was not, or is
+	// no longer, in the table.
+	OldWeight, Weight int
 	// Reason says why, for people.
 	Reason string
 }
 
-func newEvent(kind EventKind, virtual config.VirtualID, server netip.AddrPort, reason string) Event {
-	return Event{Time: time.Now(), Kind: kind, Virtual: virtual, Server: server, Reason: reason}
+// event is about one server, whose weight in the table was another before.
+func (s *Service) event(kind EventKind, server *Server, oldWeight int, reason string) Event {
+	return Event{
+		Time: time.Now(), Kind: kind, Virtual: s.id, Server: server.addr,
+		OldWeight: oldWeight, Weight: server.weight, Reason: reason,
+	}
 }

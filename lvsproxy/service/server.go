@@ -3,6 +3,7 @@ package service
 import (
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 )
@@ -25,7 +26,10 @@ type Server struct {
 	state    check.State
 	reason   string
 
-	templates int // clients that persistence sends here
+	templates  int       // clients that persistence sends here
+	received   bool      // may have connections: it once was in the table with a weight
+	drainSince time.Time // since when it gets no more; zero while it does
+	slowSince  time.Time // since when its weight grows; zero if it does not
 
 	limit            limit
 	limited          atomic.Bool // there is a threshold

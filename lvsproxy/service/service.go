@@ -34,6 +34,10 @@ type Service struct {
 	stats      counters
 	clock      func() time.Time // for tests; nil means time.Now
 	templates  templates
+	leaving    []*Server // removed, and still in mind
+	retired    time.Time // when the service was removed
+	growth     *time.Timer
+	growing    bool        // growth is running
 	queue      list.List   // of *Claim, those who wait, the first in front
 	alarm      *time.Timer // wakes the queue when the first has waited for too long
 
@@ -79,15 +83,18 @@ func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string
 	if server.state == state {
 		return nil
 	}
+	before := server.weight
 	s.count(server, -1)
 	server.state = state
 	s.count(server, +1)
-	s.place(server)
 	kind := ServerDown
+	server.slowSince = time.Time{}
 	if state == check.Up {
 		kind = ServerUp
+		s.startSlowly(server)
 	}
-	events := []Event{newEvent(kind, s.id, addr, reason)}
+	s.place(server)
+	events := []Event{s.event(kind, server, before, reason)}
 	events = append(events, s.switchFallback()...)
 	s.settle()
 	return events
@@ -121,12 +128,13 @@ func (s *Service) place(server *Server) {
 	case server.mark == Removed:
 		s.unlist(server)
 	case server.state == check.Up:
-		s.enlist(server, server.settings.Weight)
+		s.enlist(server, s.weightNow(server))
 	case s.spec.Quiescent:
 		s.enlist(server, 0)
 	default:
 		s.unlist(server)
 	}
+	s.noteDrain(server)
 }
 
 // enlist gives a server a weight in the table, and a place if it has none.
@@ -175,10 +183,10 @@ func (s *Service) switchFallback() []Event {
 		return nil
 	case s.live > 0 && f.listed:
 		s.unlist(f)
-		return []Event{newEvent(FallbackOff, s.id, f.addr, "a real server is alive")}
+		return []Event{s.event(FallbackOff, f, 1, "a real server is alive")}
 	case s.live == 0 && !f.listed:
 		s.enlist(f, 1)
-		return []Event{newEvent(FallbackOn, s.id, f.addr, "no real server is alive")}
+		return []Event{s.event(FallbackOn, f, 0, "no real server is alive")}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -28,6 +29,8 @@ type Snapshot struct {
 	// Out are the real servers that are not in the table, because their checks fail or they were removed by hand, in the
 	// order of the file.
 	Out []ServerSnapshot `json:"out,omitempty"`
+	// Leaving are servers that were removed from the service, and still have connections.
+	Leaving []ServerSnapshot `json:"leaving,omitempty"`
 }
 
 // ServerSnapshot is a real or fallback server at one moment.
@@ -55,6 +58,8 @@ type ServerSnapshot struct {
 	ConnectErrors uint64 `json:"connect_errors"`
 	Traffic
 	Rates Rates `json:"rates"`
+	// DrainEnds is when the connections of a server that gets no new ones will be cut off; zero if they will not.
+	DrainEnds time.Time `json:"drain_ends,omitzero"`
 }
 
 // Snapshot returns the service as it is now.
@@ -82,6 +87,11 @@ func (s *Service) Snapshot() Snapshot {
 			snapshot.Out = append(snapshot.Out, server.snapshot())
 		}
 	}
+	for _, server := range s.leaving {
+		if server.total() > 0 {
+			snapshot.Leaving = append(snapshot.Leaving, server.snapshot())
+		}
+	}
 	return snapshot
 }
 
@@ -91,7 +101,7 @@ func (s *Server) snapshot() ServerSnapshot {
 		Addr: s.addr, Forward: s.settings.Forward, Weight: s.weight, Lower: s.settings.Lower, Upper: s.settings.Upper,
 		Tunnel: s.settings.Tunnel, Fallback: s.fallback, Origin: s.origin, Mark: s.mark, State: s.state, Reason: s.reason,
 		ActiveConns: s.active.Load(), InactConns: s.inactive.Load(), PersistConns: int64(s.templates),
-		ConnectErrors: s.connectErrors.Load(), Rates: s.stats.perSecond(),
+		ConnectErrors: s.connectErrors.Load(), Rates: s.stats.perSecond(), DrainEnds: s.drainEnds(s.service.spec.Own.DrainTimeout),
 	}
 	snapshot.Conns, snapshot.Traffic = s.stats.sinceZero()
 	return snapshot

@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -72,10 +73,12 @@ func (s *Service) dropServers(reals []config.Real, reason string) (events []Even
 		if stays[server.addr] {
 			continue
 		}
+		before := server.weight
 		s.unlist(server)
 		s.count(server, -1)
 		delete(s.servers, server.addr)
-		events = append(events, newEvent(ServerRemoved, s.id, server.addr, reason))
+		s.leave(server)
+		events = append(events, s.event(ServerRemoved, server, before, reason))
 	}
 	return events
 }
@@ -86,10 +89,13 @@ func (s *Service) applyReal(r config.Real, configured bool, reason string) []Eve
 	if known {
 		s.count(server, -1)
 	} else {
-		server = &Server{service: s, addr: r.Addr, name: r.Addr.String()}
+		if server = s.comeBack(r.Addr); server == nil {
+			server = &Server{service: s, addr: r.Addr, name: r.Addr.String()}
+		}
+		server.state, server.mark, server.reason, server.slowSince = check.Unknown, Untouched, "", time.Time{}
 		s.servers[r.Addr] = server
 	}
-	before, mark := server.settings, server.mark
+	before, mark, weight := server.settings, server.mark, server.weight
 	server.settings, server.mark = ServerSettingsOf(r), s.hand.mark(r.Addr)
 	server.settings.Tunnel = s.hand.Servers[r.Addr].Settings.Tunnel
 	server.limit.set(server, r.Lower, r.Upper)
@@ -100,14 +106,17 @@ func (s *Service) applyReal(r config.Real, configured bool, reason string) []Eve
 	server.order = len(s.inOrder)
 	s.inOrder = append(s.inOrder, server)
 	s.count(server, +1)
+	if server.state == check.Up && mark == Removed && server.mark != Removed {
+		s.startSlowly(server)
+	}
 	s.place(server)
 	switch {
 	case !known || mark == Removed && server.mark != Removed:
-		return []Event{newEvent(ServerAdded, s.id, r.Addr, reason)}
+		return []Event{s.event(ServerAdded, server, weight, reason)}
 	case mark != Removed && server.mark == Removed:
-		return []Event{newEvent(ServerRemoved, s.id, r.Addr, reason)}
+		return []Event{s.event(ServerRemoved, server, weight, reason)}
 	case before != server.settings:
-		return []Event{newEvent(ServerChanged, s.id, r.Addr, fmt.Sprintf("weight %d, %s", r.Weight, r.Forward))}
+		return []Event{s.event(ServerChanged, server, weight, fmt.Sprintf("weight %d, %s", r.Weight, r.Forward))}
 	}
 	return nil
 }
