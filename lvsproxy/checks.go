@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -20,10 +21,12 @@ type target struct {
 type checks struct {
 	limit   check.Limit
 	publish func([]service.Event)
-	log     *slog.Logger
-	ctx     context.Context // ends all checkers
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	// onResult is called with each result, or nil.
+	onResult func(virtual config.VirtualID, server netip.AddrPort, r check.Result)
+	log      *slog.Logger
+	ctx      context.Context // ends all checkers
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex
 	running map[check.Spec]*running
@@ -120,6 +123,11 @@ func (c *checks) result(r *running, result check.Result) {
 		c.pending--
 	}
 	r.last, r.done = result, true
+	for _, t := range r.targets {
+		if c.onResult != nil {
+			c.onResult(t.service.ID(), t.addr, result)
+		}
+	}
 	c.tell(r)
 	c.noteFirst()
 }

@@ -78,6 +78,7 @@ func New(file *config.File, o Options) (*Director, error) {
 		d.remember(e.ID, e.Hand.Clone())
 	}
 	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, o.Logger)
+	d.checks.onResult = o.OnCheck
 	return d, nil
 }
 

@@ -2,8 +2,11 @@ package lvsproxy
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"github.com/lvsession/lvsession/lvsproxy/check"
+	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
@@ -25,6 +28,9 @@ type Options struct {
 	// OnEvent is called with every change of the table, one call at a time. It must return soon, and must not call the
 	// Director.
 	OnEvent func(service.Event)
+	// OnCheck is called with every result of a health check, for each real server that it concerns, under the same
+	// conditions.
+	OnCheck func(virtual config.VirtualID, server netip.AddrPort, r check.Result)
 	// Hand is what was changed by hand before, from [Director.Hand].
 	Hand []HandEdit
 	// Logger gets what an operator should know; nil means none.

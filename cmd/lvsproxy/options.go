@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy"
+	"github.com/lvsession/lvsession/lvsproxy/admin"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -124,14 +125,14 @@ func (o options) validate() error {
 	return nil
 }
 
-// director returns the options as the Director wants them.
-func (o options) director(log *slog.Logger, onEvent func(service.Event)) lvsproxy.Options {
+// director returns the options as the Director wants them; the record is told what it says.
+func (o options) director(log *slog.Logger, record *admin.Record) lvsproxy.Options {
 	drain := o.drainTimeout
 	if drain == 0 {
 		drain = -1
 	}
 	return lvsproxy.Options{
-		Dataplane: o.newDataplane(log), OnEvent: onEvent, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
+		Dataplane: o.newDataplane(log), OnEvent: record.Event, OnCheck: record.Check, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
 	}
 }
 

@@ -28,9 +28,9 @@ func serve(o options, stderr io.Writer) int {
 		return explain(err, stderr, stderr)
 	}
 	log := o.logger(stderr)
-	events := admin.NewEvents()
+	record := admin.NewRecord()
 	o.loops = spareProcessor()
-	d, err := lvsproxy.New(file, o.director(log, events.Publish))
+	d, err := lvsproxy.New(file, o.director(log, record))
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
@@ -38,7 +38,7 @@ func serve(o options, stderr io.Writer) int {
 	ctx, restore := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the process at once
-	if err := runDirector(ctx, d, events, o, hup, log); err != nil {
+	if err := runDirector(ctx, d, record, o, hup, log); err != nil {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
 		return exitFailed
 	}
@@ -46,13 +46,13 @@ func serve(o options, stderr io.Writer) int {
 }
 
 // runDirector runs the director and, beside it, what looks at it and the reloads.
-func runDirector(ctx context.Context, d *lvsproxy.Director, events *admin.Events, o options, hup <-chan os.Signal, log *slog.Logger) error {
+func runDirector(ctx context.Context, d *lvsproxy.Director, record *admin.Record, o options, hup <-chan os.Signal, log *slog.Logger) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	beside, stop := context.WithCancel(context.Background()) // until the drain is over: the table can be watched meanwhile
 	defer stop()
-	defer events.Close() // before the servers end, which wait for those that follow the events
-	if err := o.serveBeside(beside, &wg, d, events, log); err != nil {
+	defer record.Close() // before the servers end, which wait for those that follow the events
+	if err := o.serveBeside(beside, &wg, d, record, log); err != nil {
 		return err
 	}
 	following, unfollow := context.WithCancel(ctx)
@@ -71,7 +71,7 @@ func runDirector(ctx context.Context, d *lvsproxy.Director, events *admin.Events
 }
 
 // serveBeside serves the admin socket, and the metrics over TCP if asked for, until ctx ends.
-func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsproxy.Director, events *admin.Events, log *slog.Logger) error {
+func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsproxy.Director, record *admin.Record, log *slog.Logger) error {
 	serve := func(l net.Listener, h http.Handler) {
 		wg.Go(func() {
 			if err := admin.Serve(ctx, l, h); err != nil {
@@ -84,7 +84,7 @@ func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsprox
 		if err != nil {
 			return fmt.Errorf("%w (choose another place by --admin PATH, or do without by --admin off)", err)
 		}
-		serve(l, admin.Handler(d, events))
+		serve(l, admin.Handler(d, record))
 	}
 	if o.metrics != "" {
 		l, err := net.Listen("tcp", o.metricsAddr())
@@ -92,7 +92,7 @@ func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsprox
 			return fmt.Errorf("--metrics: %w", err)
 		}
 		log.Info("serving metrics", "address", l.Addr())
-		serve(l, admin.ReadOnly(d, events))
+		serve(l, admin.ReadOnly(d, record))
 	}
 	return nil
 }

@@ -68,14 +68,14 @@ func newFixed() *fixed {
 }
 
 // serve serves a director at a socket until the test ends.
-func serve(t *testing.T, d Director) (*Client, *Events) {
+func serve(t *testing.T, d Director) (*Client, *Record) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := NewEvents()
+	events := NewRecord()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- Serve(ctx, l, Handler(d, events)) }()
@@ -172,7 +172,7 @@ func TestCommands(t *testing.T) {
 		{"[" + strings.Repeat(" ", maxBody), http.StatusRequestEntityTooLarge},
 	} {
 		w := httptest.NewRecorder()
-		Handler(newFixed(), NewEvents()).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/commands", strings.NewReader(tt.body)))
+		Handler(newFixed(), NewRecord()).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/commands", strings.NewReader(tt.body)))
 		if w.Code != tt.want {
 			t.Errorf("%.60s: %d %s, want %d", tt.body, w.Code, w.Body, tt.want)
 		}
@@ -183,7 +183,7 @@ func TestCommands(t *testing.T) {
 func TestEvents(t *testing.T) {
 	client, events := serve(t, newFixed())
 	publish := func(reason string) {
-		events.Publish(service.Event{Time: time.Now(), Kind: service.ServerDown, Virtual: vip, Server: addr("192.168.0.103:80"), Reason: reason})
+		events.Event(service.Event{Time: time.Now(), Kind: service.ServerDown, Virtual: vip, Server: addr("192.168.0.103:80"), Reason: reason})
 	}
 	for i := range remembered + 1 {
 		publish(fmt.Sprint(i))
@@ -219,7 +219,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestMetricsAndHealth(t *testing.T) {
-	d, events := newFixed(), NewEvents()
+	d, events := newFixed(), NewRecord()
 	server := httptest.NewServer(ReadOnly(d, events))
 	defer server.Close()
 	get := func(path string) (int, string) {
@@ -244,11 +244,21 @@ func TestMetricsAndHealth(t *testing.T) {
 	if code, _ := get("/v1/table"); code != http.StatusNotFound {
 		t.Errorf("the table is served to anybody: %d", code)
 	}
-	events.Publish(service.Event{Kind: service.ServerDown, Virtual: vip})
+	events.Event(service.Event{Kind: service.ServerDown, Virtual: vip})
+	events.Event(service.Event{Kind: service.ServerDown, Virtual: vip, Server: addr("192.168.0.103:80"), Time: time.Unix(1, 0).UTC()})
+	events.Check(vip, addr("192.168.0.103:80"), check.Result{OK: true, Took: time.Second})
+	events.Check(vip, addr("192.168.0.103:80"), check.Result{Reason: "refused", Took: 2 * time.Second, Streak: 1})
+	events.Check(vip, addr("192.168.0.104:80"), check.Result{}) // gone meanwhile
+	_, status := get("/v1/status")
+	if want := `"listed":true,"since":"1970-01-01T`; !strings.Contains(status, want) || !strings.Contains(status, `"ok":false,"seconds":2,"reason":"refused","succeeded":1,"failed":1,"streak":1}`) {
+		t.Errorf("status: %s", status)
+	}
 	_, text := get("/metrics")
 	for _, line := range []string{
 		`lvsproxy_ready 1`,
-		`lvsproxy_events_total{kind="server down"} 1`,
+		`lvsproxy_events_total{kind="server down"} 2`,
+		`lvsproxy_server_checks_total{result="failed",server="192.168.0.103:80",virtual="tcp 172.16.1.11:80"} 1`,
+		`lvsproxy_server_check_seconds{server="192.168.0.103:80",virtual="tcp 172.16.1.11:80"} 2`,
 		`lvsproxy_service_servers{virtual="tcp 172.16.1.11:80"} 2`,
 		`lvsproxy_service_servers_up{virtual="tcp 172.16.1.11:80"} 1`,
 		`lvsproxy_service_connections_total{virtual="tcp 172.16.1.11:80"} 7`,
@@ -270,7 +280,7 @@ func TestBoundOnServers(t *testing.T) {
 		d.table[0].Servers = append(d.table[0].Servers, service.ServerSnapshot{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 80)})
 	}
 	w := httptest.NewRecorder()
-	ReadOnly(d, NewEvents()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	ReadOnly(d, NewRecord()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	n := 0
 	skipped := ""
 	for lines := bufio.NewScanner(w.Body); lines.Scan(); {

@@ -45,13 +45,13 @@ const (
 // handler serves a director.
 type handler struct {
 	director Director
-	events   *Events
+	record   *Record
 	streams  chan struct{}
 }
 
-// Handler returns what the admin socket serves. The Events must be told of the director's events.
-func Handler(d Director, e *Events) http.Handler {
-	h := &handler{d, e, make(chan struct{}, maxStreams)}
+// Handler returns what the admin socket serves. The Record must be told what the director says.
+func Handler(d Director, rec *Record) http.Handler {
+	h := &handler{d, rec, make(chan struct{}, maxStreams)}
 	mux := http.NewServeMux()
 	h.readOnly(mux)
 	mux.HandleFunc("GET /v1/table", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.Table()) })
@@ -64,16 +64,16 @@ func Handler(d Director, e *Events) http.Handler {
 }
 
 // ReadOnly returns what can be served to a whole network: the status, the metrics and the director's health.
-func ReadOnly(d Director, e *Events) http.Handler {
-	h := &handler{d, e, nil}
+func ReadOnly(d Director, rec *Record) http.Handler {
+	h := &handler{d, rec, nil}
 	mux := http.NewServeMux()
 	h.readOnly(mux)
 	return mux
 }
 
 func (h *handler) readOnly(mux *http.ServeMux) {
-	mux.Handle("GET /metrics", metrics(h.director, h.events))
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, statusOf(h.director)) })
+	mux.Handle("GET /metrics", metrics(h.director, h.record))
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, statusOf(h.director, h.record)) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !isReady(h.director) {
@@ -148,7 +148,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, control := streamTo(w)
-	past, next, stop := h.events.follow()
+	past, next, stop := h.record.follow()
 	defer stop()
 	send := func(e Event) error {
 		control.SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -165,7 +165,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 			if !ok || send(e) != nil {
 				return
 			}
-		case <-h.events.done:
+		case <-h.record.done:
 			return
 		case <-r.Context().Done():
 			return

@@ -15,18 +15,19 @@ import (
 const maxServers = 10000
 
 // metrics serves a director's figures in Prometheus's text format. They are listed in docs/operator.md.
-func metrics(d Director, e *Events) http.Handler {
+func metrics(d Director, rec *Record) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(d, e), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(newCollector(d, rec), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
 // collector reads a director's table when it is asked for.
 type collector struct {
 	director Director
-	events   *Events
+	record   *Record
 
 	ready, eventsTotal, skipped *prometheus.Desc
+	checks, checkSeconds        *prometheus.Desc
 	services, servers           []figure
 }
 
@@ -37,15 +38,17 @@ type figure struct {
 	value func(v *service.Snapshot, r *service.ServerSnapshot) float64
 }
 
-func newCollector(d Director, e *Events) *collector {
+func newCollector(d Director, rec *Record) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("lvsproxy_"+name, help, labels, nil)
 	}
 	c := &collector{
-		director: d, events: e,
-		ready:       desc("ready", "1 once every virtual service is open and every real server has been checked, else 0."),
-		eventsTotal: desc("events_total", "Changes of the table, by kind.", "kind"),
-		skipped:     desc("metrics_servers_skipped", "Servers that have no metrics of their own because there are too many."),
+		director: d, record: rec,
+		ready:        desc("ready", "1 once every virtual service is open and every real server has been checked, else 0."),
+		eventsTotal:  desc("events_total", "Changes of the table, by kind.", "kind"),
+		checks:       desc("server_checks_total", "Health checks, by result: ok or failed.", "virtual", "server", "result"),
+		checkSeconds: desc("server_check_seconds", "How long the last health check took.", "virtual", "server"),
+		skipped:      desc("metrics_servers_skipped", "Servers that have no metrics of their own because there are too many."),
 	}
 	serviceFigure := func(kind prometheus.ValueType, name, help string, value func(v *service.Snapshot) float64) {
 		c.services = append(c.services, figure{desc("service_"+name, help, "virtual"), kind,
@@ -90,7 +93,7 @@ var trafficFigures = []struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.ready, c.eventsTotal, c.skipped} {
+	for _, d := range []*prometheus.Desc{c.ready, c.eventsTotal, c.skipped, c.checks, c.checkSeconds} {
 		out <- d
 	}
 	for _, f := range append(append([]figure{}, c.services...), c.servers...) {
@@ -101,11 +104,13 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.ready, prometheus.GaugeValue, truth(isReady(c.director)))
-	for kind, n := range c.events.count() {
+	for kind, n := range c.record.count() {
 		out <- prometheus.MustNewConstMetric(c.eventsTotal, prometheus.CounterValue, float64(n), string(kind))
 	}
 	skipped, servers := 0, 0
-	for _, v := range c.director.Table() {
+	table := c.director.Table()
+	known := c.record.known(table)
+	for _, v := range table {
 		name := nameOf(v.ID)
 		for _, f := range c.services {
 			out <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value(&v, nil), name)
@@ -119,9 +124,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			for _, f := range c.servers {
 				out <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value(&v, &r), name, r.Addr.String())
 			}
+			if check := known[serverKey{v.ID, r.Addr}].check; check != nil {
+				c.collectCheck(out, check, name, r.Addr.String())
+			}
 		}
 	}
 	out <- prometheus.MustNewConstMetric(c.skipped, prometheus.GaugeValue, float64(skipped))
+}
+
+func (c *collector) collectCheck(out chan<- prometheus.Metric, s *CheckStatus, virtual, server string) {
+	out <- prometheus.MustNewConstMetric(c.checks, prometheus.CounterValue, float64(s.Succeeded), virtual, server, "ok")
+	out <- prometheus.MustNewConstMetric(c.checks, prometheus.CounterValue, float64(s.Failed), virtual, server, "failed")
+	out <- prometheus.MustNewConstMetric(c.checkSeconds, prometheus.GaugeValue, s.Seconds, virtual, server)
 }
 
 func truth(b bool) float64 {

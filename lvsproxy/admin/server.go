@@ -12,7 +12,7 @@ import (
 // maxConns bounds how many connections a server has at once; further ones wait.
 const maxConns = 64
 
-// Serve answers on l until ctx ends, and closes l. It ends what follows the events; see [Events.Close].
+// Serve answers on l until ctx ends, and closes l. It ends what follows the events; see [Record.Close].
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: writeTimeout, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -33,22 +34,32 @@ type ServiceStatus struct {
 type ServerStatus struct {
 	// Listed tells that the server is in the table.
 	Listed bool `json:"listed"`
+	// Since is when its checks last changed its state; zero if they never did.
+	Since time.Time `json:"since,omitzero"`
+	// Check is the last check; nil if there was none.
+	Check *CheckStatus `json:"check,omitempty"`
 	service.ServerSnapshot
 }
 
-func statusOf(d Director) Status {
+func statusOf(d Director, rec *Record) Status {
 	status := Status{Ready: isReady(d), Services: []ServiceStatus{}}
-	for _, v := range d.Table() {
+	table := d.Table()
+	known := rec.known(table)
+	for _, v := range table {
+		server := func(listed bool, r service.ServerSnapshot) ServerStatus {
+			k := known[serverKey{v.ID, r.Addr}]
+			return ServerStatus{listed, k.since, k.check, r}
+		}
 		s := ServiceStatus{
 			Virtual: nameOf(v.ID), Scheduler: v.Scheduler, Origin: v.Origin, Servers: []ServerStatus{},
 			Rates: v.Rates, Conns: v.Conns, Traffic: v.Traffic,
 		}
 		s.Up, s.Fallback = usable(&v), standsIn(&v)
 		for _, r := range v.Servers {
-			s.Servers = append(s.Servers, ServerStatus{true, r})
+			s.Servers = append(s.Servers, server(true, r))
 		}
 		for _, r := range v.Out {
-			s.Servers = append(s.Servers, ServerStatus{false, r})
+			s.Servers = append(s.Servers, server(false, r))
 		}
 		status.Services = append(status.Services, s)
 	}

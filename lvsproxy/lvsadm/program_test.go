@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/ipvsadm"
 	"github.com/lvsession/lvsession/lvsproxy/lvsadm"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -109,6 +111,17 @@ func TestHandEditsShow(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &table); err != nil || code != 0 || len(table) != 1 || len(table[0].Servers) != 2 || len(table[0].Out) != 1 {
 		t.Errorf("exit code %d, %v, %s", code, err, stdout)
 	}
+	client := admin.NewClient(d.path)
+	defer client.Close()
+	status, err := client.Status(t.Context())
+	if err != nil || len(status.Services) != 1 || len(status.Services[0].Servers) != 3 {
+		t.Fatalf("status: %+v, %v", status, err)
+	}
+	for _, r := range status.Services[0].Servers {
+		if r.Origin == service.Configured && (r.Check == nil || !r.Check.OK || r.Since.IsZero()) {
+			t.Errorf("%s was not checked: %+v", r.Addr, r)
+		}
+	}
 	stdout, _, code = d.run("", "lvsadm", "watch", "--count", "2", "--interval", "10ms")
 	for _, words := range []string{"tcp 172.16.1.11:80 wrr 2 up", "192.168.0.101:80 up 3 0 0", "192.168.0.102:80 removed 0 0 0", "192.168.0.103:80 by hand 1 0 0"} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), words) {
@@ -117,6 +130,36 @@ func TestHandEditsShow(t *testing.T) {
 	}
 	if strings.Count(stdout, "STATE") != 2 || strings.Contains(stdout, "\x1b") {
 		t.Errorf("not two plain views:\n%s", stdout)
+	}
+}
+
+// TestConns: a connection that the director carries is listed while it lasts.
+func TestConns(t *testing.T) {
+	a := startSite(t, "a", "127.0.0.2")
+	vip, inherit := reserve(t)
+	d := startDirectorWith(t, "", userspace.New(userspace.Options{Inherit: inherit}))
+	if _, stderr, code := d.run("-A -t "+vip+" -s rr\n-a -t "+vip+" -r "+a.addr+" -m\n", "ipvsadm", "-R"); code != 0 {
+		t.Fatal(stderr)
+	}
+	conn, err := net.Dial("tcp", vip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want := fmt.Sprintf("%-18s %-18s %s", conn.LocalAddr(), vip, a.addr)
+	stdout := ""
+	for deadline := time.Now().Add(patience); !strings.Contains(stdout, want); time.Sleep(10 * time.Millisecond) {
+		var stderr string
+		var code int
+		if stdout, stderr, code = d.run("", "ipvsadm", "-Lnc"); code != 0 || time.Now().After(deadline) {
+			t.Fatalf("exit code %d, %q, no %q in\n%s", code, stderr, want, stdout)
+		}
+	}
+	if !strings.HasPrefix(stdout, "IPVS connection entries\npro expire state       source             virtual            destination\nTCP ") {
+		t.Errorf("got\n%s", stdout)
+	}
+	if stdout, _, code := d.run("", "lvsadm", "-Lc", "--json"); code != 0 || !strings.Contains(stdout, `"client":"`+conn.LocalAddr().String()+`"`) {
+		t.Errorf("exit code %d, %s", code, stdout)
 	}
 }
 

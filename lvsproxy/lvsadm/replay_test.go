@@ -36,7 +36,7 @@ type director struct {
 	t    *testing.T
 	path string
 	*lvsproxy.Director
-	events *admin.Events
+	events *admin.Record
 }
 
 // startDirector starts a director that carries nothing.
@@ -51,8 +51,8 @@ func startDirectorWith(t *testing.T, text string, dataplane service.Dataplane) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &director{t: t, path: filepath.Join(t.TempDir(), "admin.sock"), events: admin.NewEvents()}
-	d.Director, err = lvsproxy.New(file, lvsproxy.Options{Dataplane: dataplane, DrainTimeout: -1, OnEvent: d.events.Publish})
+	d := &director{t: t, path: filepath.Join(t.TempDir(), "admin.sock"), events: admin.NewRecord()}
+	d.Director, err = lvsproxy.New(file, lvsproxy.Options{Dataplane: dataplane, DrainTimeout: -1, OnEvent: d.events.Event, OnCheck: d.events.Check})
 	if err != nil {
 		t.Fatal(err)
 	}
