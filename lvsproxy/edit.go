@@ -38,7 +38,7 @@ func (d *Director) AddServer(id config.VirtualID, addr netip.AddrPort, s service
 
 // EditServer gives a real server other settings, as "ipvsadm -e" does.
 func (d *Director) EditServer(id config.VirtualID, addr netip.AddrPort, s service.ServerSettings) error {
-	return d.edit(id, func(def *service.Definition) error { return def.EditServer(addr, s) })
+	return d.edit(id, func(def *service.Definition) error { return def.EditServer(addr, s) }, addr)
 }
 
 // DeleteServer removes a real server, as "ipvsadm -d" does. It gets no further connection.
@@ -141,8 +141,8 @@ func (d *Director) Hand() []HandEdit {
 	return edits
 }
 
-// edit changes what is said of one service, and then the service.
-func (d *Director) edit(id config.VirtualID, change func(*service.Definition) error) error {
+// edit changes what is said of one service, and then the service. edited are servers that were given a weight.
+func (d *Director) edit(id config.VirtualID, change func(*service.Definition) error, edited ...netip.AddrPort) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.running {
@@ -156,7 +156,7 @@ func (d *Director) edit(id config.VirtualID, change func(*service.Definition) er
 	if err := d.supports(def); err != nil {
 		return err
 	}
-	events, err := d.realize(def)
+	events, err := d.realize(def, edited)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,11 @@ func (d *Director) supports(def service.Definition) error {
 }
 
 // realize makes a service in the table what its definition says.
-func (d *Director) realize(def service.Definition) ([]service.Event, error) {
+func (d *Director) realize(def service.Definition, edited []netip.AddrPort) ([]service.Event, error) {
 	s := d.services[def.ID]
 	switch {
 	case s != nil && def.Present():
-		return s.SetHand(def.Hand)
+		return s.SetHand(def.Hand, edited...)
 	case s != nil:
 		d.remove(def.ID, s)
 		return []service.Event{event(service.ServiceRemoved, def.ID, "by hand")}, d.checks.set(d.wanted())

@@ -10,13 +10,12 @@ type limit struct {
 	lower, upper int64
 }
 
-// set gives a server other thresholds. A server is no longer overloaded if upper grew or is gone; the next connection
-// tells otherwise.
+// set gives a server other thresholds, and judges it by them at once, where the upper one is another.
 func (l *limit) set(s *Server, lower, upper int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if upper == 0 || int64(upper) > l.upper {
-		s.overloaded.Store(false)
+	if int64(upper) != l.upper {
+		s.overloaded.Store(upper != 0 && s.total() >= int64(upper))
 	}
 	l.lower, l.upper = int64(lower), int64(upper)
 	s.limited.Store(upper != 0)

@@ -75,8 +75,7 @@ func TestThresholds(t *testing.T) {
 	}
 }
 
-// TestThresholdsChange: an upper threshold that grows or goes lets the server take connections at once, as in the kernel;
-// a smaller one counts from the next connection on.
+// TestThresholdsChange: another upper threshold counts at once.
 func TestThresholdsChange(t *testing.T) {
 	s := allUp(t, limited(0, 1))
 	server := s.servers[addr(1)]
@@ -92,8 +91,10 @@ func TestThresholdsChange(t *testing.T) {
 	}
 	update(1, false)
 	update(3, true)
-	update(1, true)
+	update(1, false)
+	update(2, true)
 	server.Opening()
+	update(2, false)
 	update(1, false)
 	update(0, true)
 }

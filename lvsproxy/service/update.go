@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
@@ -21,12 +22,19 @@ func (s *Service) Update(v config.Virtual) ([]Event, error) {
 }
 
 // SetHand makes the service what its Spec and these changes by hand say, and returns what changed. It is like
-// [Service.Update] else.
-func (s *Service) SetHand(h Hand) ([]Event, error) {
+// [Service.Update] else. edited are servers that were given a weight, be it the one that they had: the kernel tells its
+// scheduler then too, and wrr begins anew.
+func (s *Service) SetHand(h Hand, edited ...netip.AddrPort) ([]Event, error) {
 	defer s.freed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.follow(s.configured, h.Clone(), "by hand", "by hand")
+	events, err := s.follow(s.configured, h.Clone(), "by hand", "by hand")
+	for _, addr := range edited {
+		if i := slices.IndexFunc(s.table, func(server *Server) bool { return server.addr == addr }); i >= 0 && err == nil {
+			s.scheduler.Updated(s.list(), i)
+		}
+	}
+	return events, err
 }
 
 // follow is called with the lock held. coming and going are the reasons of events.
