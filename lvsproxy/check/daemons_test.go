@@ -251,7 +251,7 @@ func TestSn(t *testing.T) {
 		}
 		defer f.Close()
 		r := &running{dir: root}
-		cmd := r.command(program, []string{"/bin/cat"})
+		cmd := r.command(program, []string{"/bin/sh", "-c", "exec cat >/dev/null"}) // its log
 		cmd.Env = append(os.Environ(), "SNROOT="+root)
 		cmd.Stdin, cmd.Stdout = f, f
 		if p, err := child.Start(cmd); err == nil {
