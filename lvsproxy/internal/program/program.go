@@ -20,15 +20,22 @@ const (
 	grace = time.Second
 )
 
-// Run runs a program without a shell and waits for its end. The environment is this process's own, there is no input,
-// and output and errors come back together, cut to their last 4 KiB. The error is nil only if the program ended by itself
-// with status 0. When ctx ends or the time is up, the program's group gets SIGTERM, and SIGKILL a second later.
+// Run is [Feed] without an input.
 func Run(ctx context.Context, timeout time.Duration, path string, args ...string) (output string, err error) {
+	return Feed(ctx, timeout, nil, path, args...)
+}
+
+// Feed runs a program without a shell and waits for its end. The environment is this process's own, and output and errors come back together, cut to their last 4 KiB. The error is nil only if the program ended by itself
+// with status 0. When ctx ends or the time is up, the program's group gets SIGTERM, and SIGKILL a second later.
+func Feed(ctx context.Context, timeout time.Duration, input []byte, path string, args ...string) (output string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	var kept tail
 	cmd.Stdout, cmd.Stderr = &kept, &kept
+	if input != nil {
+		cmd.Stdin = bytes.NewReader(input)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = grace
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
