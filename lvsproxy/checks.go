@@ -15,6 +15,8 @@ import (
 type target struct {
 	service *service.Service
 	addr    netip.AddrPort
+	// monitorFile gets each result, under a name; empty means none.
+	monitorFile, name string
 }
 
 // checks are the running checkers, one for each distinct Spec, and whom their results concern.
@@ -23,6 +25,7 @@ type checks struct {
 	publish func([]service.Event)
 	// onResult is called with each result, or nil.
 	onResult func(virtual config.VirtualID, server netip.AddrPort, r check.Result)
+	monitor  *monitor
 	log      *slog.Logger
 	ctx      context.Context // ends all checkers
 	cancel   context.CancelFunc
@@ -42,8 +45,8 @@ type running struct {
 	done    bool         // has had a result
 }
 
-func newChecks(limit check.Limit, publish func([]service.Event), log *slog.Logger) *checks {
-	return &checks{limit: limit, publish: publish, log: log, running: map[check.Spec]*running{}, first: make(chan struct{})}
+func newChecks(limit check.Limit, publish func([]service.Event), monitor *monitor, log *slog.Logger) *checks {
+	return &checks{limit: limit, publish: publish, monitor: monitor, log: log, running: map[check.Spec]*running{}, first: make(chan struct{})}
 }
 
 // start is called once, before set.
@@ -126,6 +129,9 @@ func (c *checks) result(r *running, result check.Result) {
 	for _, t := range r.targets {
 		if c.onResult != nil {
 			c.onResult(t.service.ID(), t.addr, result)
+		}
+		if t.monitorFile != "" {
+			c.monitor.add(t.monitorFile, monitorText(t.name, result))
 		}
 	}
 	c.tell(r)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lvsession/lvsession/lvsproxy/alert"
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/scheduler"
@@ -37,7 +38,9 @@ type Director struct {
 	running    bool
 	leaving    []*service.Service // removed, and may have connections
 	services   map[config.VirtualID]*service.Service
+	restored   map[serverID]check.State // what is known from before a restart, until the services have it
 
+	notices    *notices
 	publishing sync.Mutex // one event at a time
 }
 
@@ -60,6 +63,7 @@ func abilities(dataplane service.Dataplane) config.Abilities {
 	a.Services = check.Services()
 	a.SlowStart = true
 	_, a.DrainTimeout = dataplane.(service.Ender)
+	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback = true, true, true, true, true
 	return a
 }
 
@@ -77,7 +81,8 @@ func New(file *config.File, o Options) (*Director, error) {
 	for _, e := range o.Hand {
 		d.remember(e.ID, e.Hand.Clone())
 	}
-	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, o.Logger)
+	d.notices = newNotices(o)
+	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, d.notices.monitor, o.Logger)
 	d.checks.onResult = o.OnCheck
 	return d, nil
 }
@@ -92,6 +97,8 @@ func (d *Director) Run(ctx context.Context) error {
 	defer waiting.Wait()
 	checking, stop := context.WithCancel(context.Background()) // not ctx: checks stop in an order of our own
 	defer stop()
+	end := d.notices.start(d.states)
+	defer end()
 	if err := d.start(ctx, checking); err != nil {
 		d.checks.stop()
 		d.dataplane.Shutdown(ctx) // it has no services, but may have begun
@@ -105,6 +112,7 @@ func (d *Director) Run(ctx context.Context) error {
 	d.running = false
 	d.mu.Unlock()
 	d.checks.stop()
+	d.notices.stopping()
 	stop()
 	d.drain()
 	return nil
@@ -114,6 +122,7 @@ func (d *Director) start(ctx, checking context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.checks.start(checking)
+	d.restored = d.readStates()
 	if err := d.apply(ctx, d.file); err != nil {
 		return err
 	}
@@ -125,6 +134,7 @@ func (d *Director) start(ctx, checking context.Context) error {
 // awaitReady closes ready once all first checks are done.
 func (d *Director) awaitReady(ctx context.Context) {
 	if d.checks.awaitFirst(ctx) {
+		d.notices.enter(alert.Running)
 		close(d.ready)
 	}
 }
@@ -211,6 +221,8 @@ func (d *Director) Reload(file *config.File) error {
 	if !d.running {
 		return ErrNotRunning
 	}
+	before := d.notices.enter(alert.Reloading)
+	defer d.notices.enter(before)
 	return d.apply(context.Background(), file)
 }
 
@@ -246,8 +258,51 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 			events = append(events, event(service.ServiceRemoved, id, "no longer configured"))
 		}
 	}
+	d.notices.configure(d.configured)
 	d.publish(events)
+	d.restore()
 	return d.checks.set(d.wanted())
+}
+
+// readStates reads what is known from before a restart.
+func (d *Director) readStates() map[serverID]check.State {
+	if d.options.StateFile == "" {
+		return nil
+	}
+	states, err := readStates(d.options.StateFile, time.Now())
+	if err != nil {
+		d.log.Warn("nothing is known of the real servers from before the start", "error", err)
+	}
+	return states
+}
+
+// restore gives the services what is known from before a restart.
+func (d *Director) restore() {
+	for id, state := range d.restored {
+		if s := d.services[id.virtual]; s != nil {
+			d.publishAs(s.SetState(id.addr, state, "known from before the restart"), true)
+		}
+	}
+	d.restored = nil
+}
+
+// states returns what is known of the configured real servers.
+func (d *Director) states() []serverState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var states []serverState
+	for id, v := range d.configured {
+		s := d.services[id]
+		if s == nil {
+			continue
+		}
+		for _, r := range v.Reals {
+			if state := s.State(r.Addr); state != check.Unknown {
+				states = append(states, serverState{id, r.Addr, state})
+			}
+		}
+	}
+	return states
 }
 
 func virtuals(spec config.Spec) map[config.VirtualID]*config.Virtual {
@@ -316,7 +371,11 @@ func (d *Director) wanted() map[check.Spec][]target {
 		}
 		for _, r := range v.Reals {
 			c := check.ForReal(*v, r, d.options.RiseCount)
-			wanted[c] = append(wanted[c], target{s, r.Addr})
+			t := target{service: s, addr: r.Addr}
+			if v.MonitorFile != "" {
+				t.monitorFile, t.name = v.MonitorFile, monitorName(*v, r)
+			}
+			wanted[c] = append(wanted[c], t)
 		}
 	}
 	return wanted
@@ -346,7 +405,10 @@ func event(kind service.EventKind, id config.VirtualID, reason string) service.E
 }
 
 // publish logs events and hands them to whoever wants them.
-func (d *Director) publish(events []service.Event) {
+func (d *Director) publish(events []service.Event) { d.publishAs(events, false) }
+
+// publishAs is publish; known tells that the events are from before a restart.
+func (d *Director) publishAs(events []service.Event, known bool) {
 	d.publishing.Lock()
 	defer d.publishing.Unlock()
 	for _, e := range events {
@@ -359,6 +421,7 @@ func (d *Director) publish(events []service.Event) {
 			attrs = append(attrs, slog.String("server", e.Server.String()))
 		}
 		d.log.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
+		d.notices.tell(e, known)
 		if d.options.OnEvent != nil {
 			d.options.OnEvent(e)
 		}

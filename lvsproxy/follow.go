@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -12,10 +13,12 @@ import (
 
 // Follow loads the file at path again whenever something arrives on reload and, while the file in force says
 // autoreload=yes, within a check interval of its changing on disk. A file that is not good is logged, line by line, and
-// changes nothing. It returns when ctx ends. The file in force is taken to be the one at path. What arrives before Run has
+// changes nothing. The program of callback is run with the path once a changed file was looked at. It returns when ctx ends. The file in force is taken to be the one at path. What arrives before Run has
 // opened the services is acted on then.
 func (d *Director) Follow(ctx context.Context, path string, r config.Resolver, reload <-chan os.Signal) {
 	seen := stampOf(path)
+	var callbacks sync.WaitGroup
+	defer callbacks.Wait()
 	select {
 	case <-d.started:
 	case <-ctx.Done():
@@ -25,7 +28,7 @@ func (d *Director) Follow(ctx context.Context, path string, r config.Resolver, r
 		spec := d.Spec()
 		var changed <-chan time.Time
 		timer := time.NewTimer(spec.CheckInterval)
-		if spec.AutoReload {
+		if spec.AutoReload || spec.Callback != "" {
 			changed = timer.C
 		}
 		select {
@@ -38,7 +41,12 @@ func (d *Director) Follow(ctx context.Context, path string, r config.Resolver, r
 		case <-changed:
 			if now := stampOf(path); now != seen {
 				seen = now
-				d.load(path, r)
+				if spec.AutoReload {
+					d.load(path, r)
+				}
+				if spec.Callback != "" {
+					callbacks.Go(func() { runCommand(ctx, d.log, "callback", spec.Callback, path) })
+				}
 			}
 		}
 		timer.Stop()
@@ -53,6 +61,9 @@ func (d *Director) load(path string, r config.Resolver) {
 		err = d.Reload(file)
 	}
 	if err == nil {
+		if d.options.OnLoad != nil {
+			d.options.OnLoad(file)
+		}
 		d.log.Info("configuration loaded", "file", path, "virtual_services", len(file.Spec.Virtuals))
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lvsession/lvsession/lvsproxy/alert"
 	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
@@ -33,6 +34,14 @@ type Options struct {
 	OnCheck func(virtual config.VirtualID, server netip.AddrPort, r check.Result)
 	// Hand is what was changed by hand before, from [Director.Hand].
 	Hand []HandEdit
+	// StateFile is where what the checks find out is kept, so that a restart marks nothing up or down; empty means
+	// nowhere. It counts for StateMaxAge.
+	StateFile string
+	// Alert are the options of e-mail and webhooks. Its Logger is the Director's if nil.
+	Alert alert.Options
+	// OnLoad is called with every file that has come into force after the first. It must return soon, and must not call
+	// the Director.
+	OnLoad func(*config.File)
 	// Logger gets what an operator should know; nil means none.
 	Logger *slog.Logger
 }
@@ -49,6 +58,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Userspace.Logger == nil {
 		o.Userspace.Logger = o.Logger
+	}
+	if o.Alert.Logger == nil {
+		o.Alert.Logger = o.Logger
 	}
 	if o.Dataplane == nil {
 		o.Dataplane = userspace.New(o.Userspace)

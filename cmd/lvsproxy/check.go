@@ -103,6 +103,7 @@ func (o options) lines() []string {
 	return []string{
 		fmt.Sprintf("%s=%s", envName("config"), o.config),
 		fmt.Sprintf("%s=%s", envName("admin"), o.admin),
+		fmt.Sprintf("%s=%s", envName("state-file"), o.stateFile),
 		fmt.Sprintf("%s=%s", envName("metrics"), o.metrics),
 		fmt.Sprintf("%s=%s", envName("dataplane"), o.dataplane),
 		fmt.Sprintf("%s=%v", envName("connect-timeout"), o.connectTimeout),

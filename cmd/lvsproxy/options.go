@@ -19,6 +19,7 @@ import (
 type options struct {
 	config         string
 	admin          string
+	stateFile      string
 	metrics        string
 	dataplane      string
 	connectTimeout time.Duration
@@ -39,6 +40,9 @@ type options struct {
 // noAdmin as the admin path means that there is no admin socket.
 const noAdmin = "off"
 
+// noState as the state file means that there is none.
+const noState = "off"
+
 // noConfig as the file means that there is none: all services come over the admin socket.
 const noConfig = "none"
 
@@ -48,6 +52,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.config, "config", "/etc/ha.d/ldirectord.cf", "`FILE` to read: an ldirectord.cf; none for an empty table, to be filled by lvsadm")
 	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
+	f.StringVar(&o.stateFile, "state-file", "", "`FILE` that keeps over a restart which real servers are alive; off for none. The default is the admin socket's path with .state for .sock")
 	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
 	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections: userspace, or none, with which the table is all there is")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
@@ -132,8 +137,20 @@ func (o options) director(log *slog.Logger, record *admin.Record) lvsproxy.Optio
 		drain = -1
 	}
 	return lvsproxy.Options{
+		StateFile: o.statePath(),
 		Dataplane: o.newDataplane(log), OnEvent: record.Event, OnCheck: record.Check, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
 	}
+}
+
+// statePath returns where the state file lies, or nothing if there is none.
+func (o options) statePath() string {
+	switch {
+	case o.stateFile == noState, o.stateFile == "" && o.admin == noAdmin:
+		return ""
+	case o.stateFile == "":
+		return strings.TrimSuffix(o.admin, ".sock") + ".state"
+	}
+	return o.stateFile
 }
 
 func (o options) newDataplane(log *slog.Logger) service.Dataplane {
