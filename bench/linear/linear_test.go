@@ -16,6 +16,7 @@ import (
 
 	"github.com/lvsession/lvsession/bench/linear"
 	"github.com/lvsession/lvsession/sessionstore"
+	"github.com/lvsession/lvsession/sessionstore/embedded"
 	"github.com/lvsession/lvsession/sessionstore/memory"
 )
 
@@ -87,13 +88,39 @@ var outcomes = map[linear.Kind][]linear.Class{
 	linear.Regenerate: {linear.OK},
 }
 
-// TestMemoryIsLinearizable checks three histories, and more until everything has happened in them: how operations
-// interleave is chance, and some outcomes are rare.
+// TestMemoryIsLinearizable, see isLinearizable.
 func TestMemoryIsLinearizable(t *testing.T) {
+	isLinearizable(t, func() sessionstore.Store { return memory.New(nil) })
+}
+
+// TestEmbeddedIsLinearizable: also with a cache so small that sessions come and go in it.
+func TestEmbeddedIsLinearizable(t *testing.T) {
+	for name, cache := range map[string]int64{"default": 0, "small cache": 64 << 10} {
+		t.Run(name, func(t *testing.T) {
+			isLinearizable(t, func() sessionstore.Store {
+				s, err := embedded.Open(t.TempDir(), embedded.Options{CacheBytes: cache})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := errors.Join(s.Check(context.Background()), s.Close()); err != nil {
+						t.Error(err)
+					}
+				})
+				return s
+			})
+		})
+	}
+}
+
+// isLinearizable checks three histories, and more until everything has happened in them: how operations
+// interleave is chance, and some outcomes are rare.
+func isLinearizable(t *testing.T, open func() sessionstore.Store) {
+	t.Helper()
 	const least, most = 3, 30
 	seen := map[linear.Kind]map[linear.Class]int{}
 	for seed := range uint64(most) {
-		h := history(t, memory.New(nil), seed, 4000)
+		h := history(t, open(), seed, 4000)
 		found, err := linear.Check(h, each, 5)
 		if err != nil {
 			t.Error(err)

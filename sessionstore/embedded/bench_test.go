@@ -92,7 +92,7 @@ func BenchmarkEngine(b *testing.B) {
 	for _, clients := range []int{1, 64} {
 		b.Run(fmt.Sprintf("Mixed/clients=%d", clients), func(b *testing.B) {
 			s, keys := benchStore(b)
-			commits := make(chan bareWrite, queueLength)
+			commits := make(chan bareWrite, groupOperations)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -191,7 +192,7 @@ func (v *view) regenerate(old, new sessionstore.Key, r sessionstore.Regenerate, 
 	v.put(to)
 	from.leadTo(new, r, now)
 	v.put(from)
-	return to.session(new, trim(payload)), nil
+	return to.session(new, bytes.Clone(trim(payload))), nil
 }
 
 // leadTo turns a regenerated session's old record into an alias of the new one, or into a tombstone if there is no

@@ -2,7 +2,11 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -21,8 +25,15 @@ type operation struct {
 	grows    bool // needs room on disk
 	lazy     bool // need not be on disk when it is answered: to lose it in a crash does no harm
 	err      error
-	done     chan struct{}
+	answered chan struct{} // of length 1
+
+	// Under the line's lock.
+	taken bool // into a group
+	left  bool // its caller waits no longer
 }
+
+// answerChannels are those that nobody holds any more.
+var answerChannels = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 // Limits of a group of operations that go to disk in one commit.
 const (
@@ -30,18 +41,60 @@ const (
 	groupBytes      = 4 << 20
 )
 
-// queueLength is how many operations can wait; more of them wait outside.
-const queueLength = 1024
-
-// group is a set of operations that go to disk together.
-type group struct {
-	operations []*operation
-	view       *view
-	done       chan struct{} // closed when the group is on disk or has failed
-	err        error         // why it failed; set before done is closed
+// line is where operations wait for the committer.
+type line struct {
+	mu      sync.Mutex
+	waiting []*operation
+	busy    bool          // the committer is at work and will look here again
+	wake    chan struct{} // of length 1
 }
 
-// submit has the committer run an operation and waits for its answer.
+// enter puts an operation in line.
+func (l *line) enter(op *operation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, op)
+	if !l.busy {
+		l.busy = true
+		l.wake <- struct{}{}
+	}
+}
+
+// take appends whatever waits to an empty group, up to its limits. If nothing does, enter wakes the committer next time.
+func (l *line) take(group []*operation) []*operation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, size := 0, 0
+	for ; n < len(l.waiting) && len(group) < groupOperations && size < groupBytes; n++ {
+		if op := l.waiting[n]; !op.left {
+			op.taken = true
+			group = append(group, op)
+			size += op.size
+		}
+	}
+	rest := copy(l.waiting, l.waiting[n:])
+	clear(l.waiting[rest:])
+	l.waiting = l.waiting[:rest]
+	l.busy = len(group) > 0
+	return group
+}
+
+// leave notes that the operation's caller waits no longer.
+func (l *line) leave(op *operation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op.left = true
+}
+
+// isTaken tells whether an operation is in a group.
+func (l *line) isTaken(op *operation) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return op.taken
+}
+
+// submit has the committer run an operation and waits for its answer. It leaves early when the caller does, or when the
+// disk is full, which may last.
 func (s *Store) submit(ctx context.Context, op *operation) error {
 	leave, err := s.enter(ctx, op.name)
 	if err != nil {
@@ -51,104 +104,83 @@ func (s *Store) submit(ctx context.Context, op *operation) error {
 	if err := s.warm(op.key); err != nil {
 		return s.unavailable(op.name, err)
 	}
-	op.ctx, op.done = ctx, make(chan struct{})
 	full := s.disk.fullNow()
 	select {
-	case s.queue <- op:
-	case <-ctx.Done():
-		return ctx.Err()
 	case <-s.closing:
 		return s.unavailable(op.name, errClosed)
 	case <-full:
 		return s.unavailable(op.name, errDiskFull)
-	}
-	return s.await(ctx, op.name, op.done, func() error { return op.err })
-}
-
-// warm has the engine fetch what the committer is going to need from disk, so that only this caller waits for it.
-func (s *Store) warm(key *sessionstore.Key) error {
-	if key == nil {
-		return nil
-	}
-	if _, ok := s.recent.get(*key); ok {
-		return nil
-	}
-	var r record
-	return readRecord(s.db, *key, &r)
-}
-
-// await waits until done is closed and returns what result says then. It leaves early when the caller does, or when
-// the disk is full, which may last.
-func (s *Store) await(ctx context.Context, name string, done <-chan struct{}, result func() error) error {
-	select {
-	case <-done:
-		return result()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.disk.fullNow():
-		return s.unavailable(name, errDiskFull)
-	case <-s.committerDone:
-	}
-	select {
-	case <-done: // both at the same time
-		return result()
 	default:
-		return s.unavailable(name, errClosed)
+	}
+	op.ctx, op.answered = ctx, answerChannels.Get().(chan struct{})
+	s.line.enter(op)
+	closing := s.closing
+	for {
+		select {
+		case <-op.answered:
+			answerChannels.Put(op.answered)
+			return op.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-full:
+			err = s.unavailable(op.name, errDiskFull)
+		case <-closing:
+			if s.line.isTaken(op) {
+				closing = nil // it will be answered
+				continue
+			}
+			err = s.unavailable(op.name, errClosed)
+		}
+		s.line.leave(op)
+		return err
 	}
 }
 
 // commit runs until the store closes: take what waits, evaluate it, put it on disk, answer, again.
 func (s *Store) commit() {
 	defer close(s.committerDone)
+	var group []*operation
 	for {
 		select {
-		case op := <-s.queue:
-			s.run(s.gather(op))
+		case <-s.line.wake:
 		case <-s.closing:
 			return
 		}
+		for group = s.line.take(group[:0]); len(group) > 0; group = s.line.take(group[:0]) {
+			s.run(group)
+			clear(group)
+		}
 	}
 }
 
-// gather takes whatever waits, up to the limits of a group.
-func (s *Store) gather(first *operation) *group {
-	g := &group{operations: []*operation{first}, view: newView(s.db, s.recent), done: make(chan struct{})}
-	for size := first.size; len(g.operations) < groupOperations && size < groupBytes; {
-		select {
-		case op := <-s.queue:
-			g.operations = append(g.operations, op)
-			size += op.size
-		default:
-			return g
-		}
+// warm has the engine fetch what the committer is going to need from disk, so that only this caller waits for it.
+func (s *Store) warm(key *sessionstore.Key) error {
+	if key == nil || s.recent.has(key) {
+		return nil
 	}
-	return g
+	var r record
+	return readRecord(s.db, *key, &r)
 }
 
 // run takes a group from evaluation to its answers.
-func (s *Store) run(g *group) {
-	sync := pebble.NoSync
-	for _, op := range g.operations {
-		if op.err = s.evaluate(op, g.view); op.err == nil && !op.lazy && !s.late {
-			sync = pebble.Sync
+func (s *Store) run(group []*operation) {
+	v := s.view
+	v.reset()
+	sync := false
+	for _, op := range group {
+		if op.err = s.evaluate(op, v); op.err == nil && !op.lazy && !s.late {
+			sync = true
 		}
 	}
-	if g.view.changed > 0 {
-		s.flight.Store(g)
-		if g.err = s.write(g.view, sync); g.err == nil {
-			g.view.remember()
-			if s.late {
-				s.unsynced.Store(true) // after the write: a sync that began before may have missed it
-			}
-		}
-		s.flight.Store(nil)
+	var err error
+	if v.changed > 0 {
+		err = s.write(v, sync)
 	}
-	close(g.done)
-	for _, op := range g.operations {
-		if g.err != nil {
-			op.err = g.err // even a refusal may rest on what is lost now
+	for _, op := range group {
+		if err != nil {
+			op.err = err // even a refusal may rest on what is lost now
 		}
-		close(op.done)
+		op.answered <- struct{}{}
 	}
 }
 
@@ -164,9 +196,10 @@ func (s *Store) evaluate(op *operation, v *view) error {
 	return s.unavailable(op.name, op.evaluate(v, s.now().UnixMilli()))
 }
 
-// write puts a view's changes on disk, or on their way there. When the engine fails in doing so, what is on disk is unknown and the store is
-// of no more use.
-func (s *Store) write(v *view, sync *pebble.WriteOptions) (err error) {
+// write puts a view's changes into the journal, on disk if sync asks for that, and then into the engine, where readers see
+// them. Without room on disk nothing has happened. When the disk or the engine fails otherwise, what is on disk is unknown
+// and the store is of no more use.
+func (s *Store) write(v *view, sync bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.fail(fmt.Errorf("commit: %v", p))
@@ -179,8 +212,86 @@ func (s *Store) write(v *view, sync *pebble.WriteOptions) (err error) {
 	if err := v.flush(b, s.due.entered); err != nil {
 		return s.fail(err)
 	}
-	if err := b.Commit(sync); err != nil {
+	var done [8]byte
+	binary.BigEndian.PutUint64(done[:], s.journal.next)
+	if err := b.Set(journalKey, done[:], nil); err != nil {
 		return s.fail(err)
 	}
+	switch err := s.record(b.Repr(), sync); {
+	case errors.Is(err, syscall.ENOSPC):
+		s.due.reset() // a collection that was refused has moved it
+		s.disk.refused.Store(true)
+		return errors.Join(s.unavailable("commit", err), b.Close())
+	case err != nil:
+		return s.fail(err)
+	}
+	v.forget() // between here and remember readers ask the engine, where all changes at one instant
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return s.fail(err)
+	}
+	v.remember()
 	return b.Close() // not after a failure: the engine may still be using it
+}
+
+// record appends a record to the journal.
+func (s *Store) record(content []byte, sync bool) error {
+	if switched, err := s.journal.room(len(content), s.tables.durable()); err != nil {
+		return err
+	} else if switched {
+		if err := s.tables.flush(s.db, s.journal.next-1); err != nil {
+			return err
+		}
+	}
+	if err := s.journal.append(content); err != nil {
+		return err
+	}
+	if s.disk.refused.Load() {
+		s.disk.refused.Store(false)
+	}
+	if !sync {
+		return nil
+	}
+	return s.journal.sync()
+}
+
+// tables knows how far the engine has written what the journal holds to its tables. It is the committer's.
+type tables struct {
+	done    uint64 // sequence number of the journal's last record that is in them
+	flushes []flush
+}
+
+// flush is one that was begun.
+type flush struct {
+	done  uint64
+	ended <-chan struct{}
+}
+
+// maxFlushes is how many may be at work: with more of them the engine would make the committer wait. What is left out
+// is in the next one, and until then the journal keeps more.
+const maxFlushes = 2
+
+// flush has the engine write all that it holds, which goes up to the record done, to its tables, and does not wait.
+func (t *tables) flush(db *pebble.DB, done uint64) error {
+	if len(t.flushes) >= maxFlushes {
+		return nil
+	}
+	ended, err := db.AsyncFlush()
+	if err == nil {
+		t.flushes = append(t.flushes, flush{done, ended})
+	}
+	return err
+}
+
+// durable returns the sequence number of the last record that the journal need not keep.
+func (t *tables) durable() uint64 {
+	for len(t.flushes) > 0 {
+		select {
+		case <-t.flushes[0].ended:
+			t.done, t.flushes = t.flushes[0].done, t.flushes[1:]
+			continue
+		default:
+		}
+		break
+	}
+	return t.done
 }

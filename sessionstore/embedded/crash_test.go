@@ -27,7 +27,11 @@ import (
 // store in this folder until it is killed.
 const childFolder = "LVSESSION_TEST_EMBEDDED_CHILD"
 
+// testSegments is the size of the journal's files in tests: they come to use some of them again.
+const testSegments = 256 << 10
+
 func TestMain(m *testing.M) {
+	embedded.SetSegmentSize(testSegments)
 	if dir := os.Getenv(childFolder); dir != "" {
 		fmt.Fprintln(os.Stderr, "child:", victim(dir))
 		os.Exit(1)

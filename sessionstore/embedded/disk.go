@@ -21,8 +21,9 @@ const (
 )
 
 // disk watches the room that is left. There are two lines of defence: room refuses changes while there is still enough
-// for the engine to tidy up in; and should a write fail for want of room nonetheless, the file system that the engine
-// sees holds that write back until there is some, since the engine cannot survive its failure.
+// for the engine to tidy up in; and should a write fail for want of room nonetheless, the change is refused if the journal
+// is what wants room, while the file system that the engine sees holds its writes back until there is some, since the
+// engine cannot survive their failure.
 type disk struct {
 	fs      vfs.FS // the real one
 	dir     string
@@ -33,7 +34,8 @@ type disk struct {
 	free    uint64
 	written int
 
-	full atomic.Pointer[chan struct{}] // closed while the disk is full
+	full    atomic.Pointer[chan struct{}] // closed while the disk is full
+	refused atomic.Bool                   // the last change was refused for want of room
 }
 
 func newDisk(fs vfs.FS, dir string, minFree uint64) *disk {
@@ -67,6 +69,20 @@ func (d *disk) room(size int) error {
 
 // fullNow returns a channel that is closed as soon as the disk is full.
 func (d *disk) fullNow() <-chan struct{} { return *d.full.Load() }
+
+// short reports whether changes are refused for want of room.
+func (d *disk) short() bool {
+	select {
+	case <-d.fullNow():
+		return true
+	default:
+	}
+	if !d.refused.Load() {
+		return false
+	}
+	usage, err := d.fs.GetDiskUsage(d.dir)
+	return err == nil && usage.AvailBytes < fullRoom
+}
 
 // hold keeps a failed write waiting until there is room. The engine's file system runs it once at a time.
 func (d *disk) hold() {

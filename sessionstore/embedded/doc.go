@@ -3,13 +3,14 @@
 //
 // It keeps every promise of [sessionstore.Store]. A change is acknowledged once it is synced to disk, so that neither
 // kill -9 nor a loss of power takes it back. Changes that wait while others are being synced go to disk together, in one
-// commit; no timer is involved, so a lone change does not wait for company. Reads never wait for changes of other
-// sessions, and never show a change that is not yet on disk. Leases alone are acknowledged earlier: a crash may take one back,
+// commit; no timer is involved, so a lone change does not wait for company. Reads never wait for changes, and never show
+// one that is not yet on disk. Leases alone are acknowledged earlier: a crash may take one back,
 // and its token then counts as overtaken. [Options].SyncEvery trades these promises for speed.
 //
 // # Layout
 //
-// Records lie in a Pebble store, an LSM tree. docs/dependencies.md says why. A session is two records, a short one with
+// Records lie in a Pebble store, an LSM tree. docs/dependencies.md says why. Its own log is off: a change is durable by a
+// journal of the store's, in the folder journal, from which a restart after a crash brings Pebble up to date. A session is two records, a short one with
 // its version and times and another one with its payload, so that a touch rewrites no payload. An index orders the
 // sessions by the time at which they can be collected; a touch leaves its entry where it is, and the collector moves it
 // when its time has come, so that a touch costs no index change either. Expiry itself is exact to the millisecond.

@@ -245,7 +245,7 @@ func TestBadFolder(t *testing.T) {
 			}
 		}
 	}
-	withStore := func(change func(dir string) error) func(t *testing.T, dir string) {
+	withStore := func(change func(dir string) error, open ...func()) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
 			s, err := embedded.Open(dir, embedded.Options{})
 			if err != nil {
@@ -257,7 +257,26 @@ func TestBadFolder(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			for _, f := range open {
+				f()
+			}
 			if err := errors.Join(s.Close(), change(dir)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// crashed makes the folder what a store left that had no time to close.
+	crashed := func(change func(dir string) error) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			embedded.SetSegmentSize(4 << 20) // all in one
+			defer embedded.SetSegmentSize(testSegments)
+			origin := t.TempDir()
+			withStore(func(string) error { return nil }, func() {
+				if err := os.CopyFS(dir, os.DirFS(origin)); err != nil {
+					t.Fatal(err)
+				}
+			})(t, origin)
+			if err := change(dir); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -276,15 +295,16 @@ func TestBadFolder(t *testing.T) {
 			return db.Set([]byte("a"), []byte("b"), pebble.Sync)
 		}), "not of sessions"},
 		{"a later format", withEngine(func(db *pebble.DB) error {
-			return db.Set([]byte("f"), []byte("2"), pebble.Sync)
-		}), "format 2, made by a later version"},
+			return db.Set([]byte("f"), []byte("3"), pebble.Sync)
+		}), "format 3, made by a later version"},
 		{"a damaged format", withEngine(func(db *pebble.DB) error {
 			return db.Set([]byte("f"), []byte("?"), pebble.Sync)
 		}), "damaged"},
 		{"a lost manifest", withStore(func(dir string) error { return removeAll(dir, "MANIFEST-*") }), "MANIFEST"},
 		{"a lost marker", withStore(func(dir string) error { return removeAll(dir, "marker.manifest.*") }), "not empty"},
-		{"a damaged manifest", withStore(func(dir string) error { return damage(dir, "MANIFEST-*") }), "damaged"},
-		{"a damaged log", withStore(func(dir string) error { return damage(dir, "*.log") }), "damaged"},
+		{"a damaged manifest", withStore(func(dir string) error { return damageAt(dir, "MANIFEST-*", 10) }), "damaged"},
+		{"a damaged journal", crashed(func(dir string) error { return damage(dir, "journal/*.log") }), "damaged"},
+		{"a damaged journal's header", crashed(func(dir string) error { return damageAt(dir, "journal/*.log", 10) }), "damaged"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -324,14 +344,24 @@ func removeAll(dir, pattern string) error {
 	return each(dir, pattern, os.Remove)
 }
 
-// damage overwrites the middle of files.
+// damage overwrites a part of files in their first half.
 func damage(dir, pattern string) error {
+	return each(dir, pattern, func(name string) error {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		return damageAt(dir, pattern, int(info.Size()/3))
+	})
+}
+
+func damageAt(dir, pattern string, at int) error {
 	return each(dir, pattern, func(name string) error {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		for i := len(b) / 3; i < len(b)/3+20 && i < len(b); i++ {
+		for i := at; i < at+20 && i < len(b); i++ {
 			b[i] ^= 0xff
 		}
 		return os.WriteFile(name, b, 0o600)

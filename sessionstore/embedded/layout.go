@@ -10,6 +10,7 @@ import (
 // run up to the following byte.
 const (
 	formatPrefix       = 'f' // the version of this layout
+	journalPrefix      = 'j' // the sequence number of the journal's record that was applied last
 	sessionPrefix      = 's' // + key: a record
 	payloadPrefix      = 'p' // + key: a payload
 	sessionIndexPrefix = 't' // + time + key: when to look at a record for collection
@@ -18,10 +19,14 @@ const (
 	leaseIndexPrefix   = 'm' // + time + key: when to look at a lease for collection
 )
 
-// format is the version of this layout. A store with a higher one is refused.
-const format = 1
+// format is the version of this layout. A store with a higher one is refused, one with a lower one brought to it: format 1
+// had the engine's own log in place of the journal.
+const format = 2
 
-var formatKey = []byte{formatPrefix}
+var (
+	formatKey  = []byte{formatPrefix}
+	journalKey = []byte{journalPrefix}
+)
 
 const keySize = 1 + len(sessionstore.Key{})
 

@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,8 +24,8 @@ import (
 type Options struct {
 	// Now tells the time; nil means [time.Now].
 	Now sessionstore.Clock
-	// CacheBytes is how much memory holds what was lately written to disk or read from it; 0 means 64 MiB. The engine takes up to 64 MiB more
-	// for changes that are not yet in their place on disk.
+	// CacheBytes is how much memory holds what was lately written to disk or read from it; 0 means 64 MiB. The engine takes up to
+	// 128 MiB more for changes that are not yet in their place on disk.
 	CacheBytes int64
 	// MinFree is how many bytes the disk must have left for a change that needs room; 0 means 256 MiB, a negative value
 	// that there is no such limit. The engine needs room to tidy up, so a store that fills its disk to the brim is in
@@ -45,8 +47,11 @@ const (
 	DefaultMinFree    = 256 << 20
 )
 
-// recentShare is the part of the cache that holds records rather than blocks of the engine: one over it.
-const recentShare = 4
+// Shares of the cache, one over each: for records, and for payloads. The rest is for blocks of the engine.
+const (
+	recordShare  = 4
+	payloadShare = 2
+)
 
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
@@ -97,10 +102,10 @@ func open(dir string, o Options) (*Store, error) {
 		dir: dir, now: o.Now, log: o.Log,
 		late:          o.SyncEvery > 0,
 		disk:          newDisk(o.fs, dir, uint64(max(0, o.MinFree))),
-		recent:        newRecent(o.CacheBytes / recentShare),
+		recent:        newRecent(o.CacheBytes/recordShare, o.CacheBytes/payloadShare),
 		closeTimeout:  closeTimeout,
 		closing:       make(chan struct{}),
-		queue:         make(chan *operation, queueLength),
+		line:          line{wake: make(chan struct{}, 1)},
 		committerDone: make(chan struct{}),
 	}
 	s.due.reset()
@@ -180,20 +185,71 @@ func checkFolder(dir string) error {
 func (s *Store) openEngine(o Options) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // the engine's way to report some kinds of damage
-			err = fmt.Errorf("the store is damaged: %v", p)
+			err = fmt.Errorf("%w: %v", errDamaged, p)
 		}
 	}()
 	s.db, err = pebble.Open(s.dir, s.engineOptions(o))
 	if err != nil {
 		if pebble.IsCorruptionError(err) {
-			err = fmt.Errorf("the store is damaged: %w", err)
+			err = fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		return err
 	}
-	if err := checkFormat(s.db); err != nil {
+	if err := s.recover(o.fs); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
+	s.view = newView(s.db, s.recent)
 	return nil
+}
+
+// recover brings the engine up to date by the journal. The engine's tables then hold all, so the journal begins anew.
+func (s *Store) recover(fs vfs.FS) error {
+	found, err := checkFormat(s.db)
+	if err != nil {
+		return err
+	}
+	done, err := applied(s.db)
+	if err != nil {
+		return fmt.Errorf("read how far it has come: %w", err)
+	}
+	replayed := 0
+	s.journal, err = openJournal(fs, s.dir, done, func(_ uint64, content []byte) error {
+		replayed++
+		b := s.db.NewBatch()
+		if err := b.SetRepr(bytes.Clone(content)); err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return errors.Join(b.Commit(pebble.NoSync), b.Close())
+	})
+	if err != nil {
+		return err
+	}
+	if found != format {
+		err = s.db.Set(formatKey, []byte(strconv.Itoa(format)), pebble.NoSync)
+	}
+	if err == nil && (found != format || replayed > 0) {
+		err = s.db.Flush()
+	}
+	if err != nil {
+		return errors.Join(err, s.journal.close())
+	}
+	s.tables.done = s.journal.last
+	return nil
+}
+
+// applied returns the sequence number of the journal's last record that the engine has.
+func applied(db *pebble.DB) (uint64, error) {
+	value, done, err := db.Get(journalKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(value) != 8 {
+		return 0, errors.Join(fmt.Errorf("%w: a sequence number of %d bytes", errDamaged, len(value)), done.Close())
+	}
+	return binary.BigEndian.Uint64(value), done.Close()
 }
 
 func (s *Store) engineOptions(o Options) *pebble.Options {
@@ -202,12 +258,11 @@ func (s *Store) engineOptions(o Options) *pebble.Options {
 		FS:        s.disk.watched(),
 		Lock:      s.lock,
 		Logger:    log,
-		CacheSize: o.CacheBytes - o.CacheBytes/recentShare,
-		// Two of these being filled or written out let bursts of changes pass without waiting for the disk.
-		// bench/engines measures with 64 MiB; go test -bench Store/Mixed shows no difference beyond its spread, and a
-		// sessiond with 10,000 clients is 40 MiB smaller.
-		MemTableSize:                16 << 20,
+		CacheSize: o.CacheBytes - o.CacheBytes/recordShare - o.CacheBytes/payloadShare,
+		// The larger they are, the more changes of one session go to disk as one. They begin small, and grow with the load.
+		MemTableSize:                32 << 20,
 		MemTableStopWritesThreshold: 4,
+		DisableWAL:                  true, // see journal
 		// The engine's on-disk format stays where it is until this line is changed.
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		EventListener: &pebble.EventListener{
@@ -221,31 +276,31 @@ func (s *Store) engineOptions(o Options) *pebble.Options {
 	return e
 }
 
-// checkFormat verifies that the engine holds a store of this format, or makes it one if it is empty.
-func checkFormat(db *pebble.DB) error {
+// checkFormat verifies that the engine holds a store of a known format, and returns which; 0 if it is empty.
+func checkFormat(db *pebble.DB) (int, error) {
 	value, done, err := db.Get(formatKey)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return begin(db)
+		return 0, checkEmpty(db)
 	}
 	if err != nil {
-		return fmt.Errorf("read its format: %w", err)
+		return 0, fmt.Errorf("read its format: %w", err)
 	}
 	found := string(value)
 	if err := done.Close(); err != nil {
-		return fmt.Errorf("read its format: %w", err)
+		return 0, fmt.Errorf("read its format: %w", err)
 	}
 	n, err := strconv.Atoi(found)
 	switch {
 	case err != nil || n < 1:
-		return fmt.Errorf("the store is damaged: its format is %q", found)
+		return 0, fmt.Errorf("%w: its format is %q", errDamaged, found)
 	case n > format:
-		return fmt.Errorf("the store is of format %d, made by a later version; this one knows formats up to %d", n, format)
+		return 0, fmt.Errorf("the store is of format %d, made by a later version; this one knows formats up to %d", n, format)
 	}
-	return nil
+	return n, nil
 }
 
-// begin marks an empty engine as a store. One that is not empty is someone else's.
-func begin(db *pebble.DB) error {
+// checkEmpty refuses an engine that holds anything: it is someone else's.
+func checkEmpty(db *pebble.DB) error {
 	it, err := db.NewIter(nil)
 	if err != nil {
 		return fmt.Errorf("look for records: %w", err)
@@ -257,10 +312,10 @@ func begin(db *pebble.DB) error {
 	if !empty {
 		return errors.New("the folder holds a Pebble store, but not of sessions")
 	}
-	return db.Set(formatKey, []byte(strconv.Itoa(format)), pebble.Sync)
+	return nil
 }
 
-// closeEngine ends the committer, waits for all operations, and closes what Open opened.
+// closeEngine ends the committer, waits for all operations, has the engine write all to its tables, and closes what Open opened.
 func (s *Store) closeEngine() (err error) {
 	<-s.committerDone
 	s.syncing.Wait()
@@ -270,7 +325,10 @@ func (s *Store) closeEngine() (err error) {
 			err = fmt.Errorf("close the engine: %v", p)
 		}
 	}()
-	return errors.Join(s.db.Close(), s.lock.Close())
+	if s.broken() == nil { // or else the next Open goes by the journal
+		err = s.db.Flush()
+	}
+	return errors.Join(err, s.db.Close(), s.journal.close(), s.lock.Close())
 }
 
 // engineLog passes on what of the engine's own reports an operator should know.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,8 @@ import (
 
 // Read implements [sessionstore.Store].
 //
-// The time is taken before the record is read, so a session that expires in between counts as read before that. What
-// was read may be a change that is still on its way to disk; Read waits for that before it shows it. (Records that the
-// store remembers are on disk, and so are the payloads that fit them.)
+// The time is taken before the record is read, so a session that expires in between counts as read before that. A change
+// comes into the engine, and into what is remembered, once it is on disk.
 func (s *Store) Read(ctx context.Context, key sessionstore.Key) (sessionstore.Session, error) {
 	leave, err := s.enter(ctx, "read")
 	if err != nil {
@@ -32,36 +32,29 @@ func (s *Store) Read(ctx context.Context, key sessionstore.Key) (sessionstore.Se
 			return sessionstore.Session{}, s.unavailable("read", err)
 		}
 	}
-	if !f.onDisk {
-		if err := s.settle(ctx, f.keys); err != nil {
-			return sessionstore.Session{}, err
-		}
-	}
 	switch {
 	case f.hops:
 		return sessionstore.Session{}, errTooManyHops
 	case f.record.at(now) != live:
 		return sessionstore.Session{}, sessionstore.ErrNotFound
 	}
-	return f.record.session(f.keys[len(f.keys)-1], f.payload), nil
+	return f.record.session(f.key, f.payload), nil
 }
 
 // found is what a read met.
 type found struct {
-	keys    []sessionstore.Key // looked at; the last one is the session's
-	first   [1]sessionstore.Key
+	key     sessionstore.Key // the session's own
 	record  record
-	payload []byte
-	onDisk  bool // it is known to be on disk
-	moving  bool // it takes a snapshot: an alias, or a payload that does not belong to the record
-	hops    bool // too many aliases
+	payload []byte // the caller's
+	moving  bool   // it takes a snapshot: an alias, or a payload that does not belong to the record
+	hops    bool   // too many aliases
 }
 
 // readOne reads one key: in nearly all cases that is all there is to do.
 func (s *Store) readOne(f *found, key sessionstore.Key, now int64) error {
-	f.first[0] = key
-	f.keys = f.first[:]
-	if f.record, f.onDisk = s.recent.get(key); !f.onDisk {
+	f.key = key
+	kept, known, glance := s.recent.get(&key, &f.record)
+	if !known {
 		if err := readRecord(s.db, key, &f.record); err != nil {
 			return err
 		}
@@ -70,6 +63,10 @@ func (s *Store) readOne(f *found, key sessionstore.Key, now int64) error {
 	case alias:
 		f.moving = true
 	case live:
+		if kept != nil {
+			f.payload = bytes.Clone(trim(kept))
+			return nil
+		}
 		payload, err := readPayload(s.db, key, &f.record)
 		if errors.Is(err, errTorn) {
 			f.moving = true
@@ -78,7 +75,8 @@ func (s *Store) readOne(f *found, key sessionstore.Key, now int64) error {
 		if err != nil {
 			return err
 		}
-		f.payload = trim(payload)
+		s.recent.fill(&key, &f.record, payload, glance)
+		f.payload = bytes.Clone(trim(payload))
 	}
 	return nil
 }
@@ -89,7 +87,7 @@ func (s *Store) readSnapshot(f *found, key sessionstore.Key, now int64) error {
 	defer snapshot.Close()
 	*f = found{}
 	for range sessionstore.MaxAliasHops + 1 {
-		f.keys = append(f.keys, key)
+		f.key = key
 		if err := readRecord(snapshot, key, &f.record); err != nil {
 			return err
 		}
@@ -110,24 +108,6 @@ func trim(payload []byte) []byte {
 		return nil
 	}
 	return payload[stampSize:]
-}
-
-// settle waits until whatever the engine held under the keys is on disk.
-//
-// A change becomes readable in the engine a moment before it is on disk. Since the committer publishes a group before
-// it gives it to the engine, and there is one group at a time, what was read is on disk unless the group in flight now
-// changes the key.
-func (s *Store) settle(ctx context.Context, keys []sessionstore.Key) error {
-	g := s.flight.Load()
-	if g == nil {
-		return s.broken() // the group of what was read may have failed
-	}
-	for _, key := range keys {
-		if g.view.changes(key) {
-			return s.await(ctx, "read", g.done, func() error { return g.err })
-		}
-	}
-	return nil
 }
 
 // errTorn: the payload is not the one that the record speaks of.

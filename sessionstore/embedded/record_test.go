@@ -132,25 +132,61 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// TestRecent: the table holds what came last, and never more than one record a slot.
+// TestRecent: what the table holds is what was remembered last, also if readers fill it with what they have read before,
+// and payloads keep to their bound.
 func TestRecent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		table := newRecent(int64(rapid.IntRange(0, 2000).Draw(t, "bytes")))
-		model := map[sessionstore.Key]record{}
-		for i := range 50 {
+		const room = 100
+		table := newRecent(int64(rapid.IntRange(0, 2000).Draw(t, "bytes")), recentShards*room)
+		model := map[sessionstore.Key]record{} // what is in the engine
+		type seen struct {
+			key    sessionstore.Key
+			record record
+			glance glance
+		}
+		var readers []seen
+		payload := func(r record) []byte { return bytes.Repeat([]byte{byte(r.version)}, int(r.version%(room/2))) }
+		for i := range 100 {
 			key := testKey(rapid.IntRange(0, 20).Draw(t, "key"))
-			r := record{kind: live, version: uint64(i)}
-			if rapid.IntRange(0, 4).Draw(t, "remove") == 0 {
-				r = record{}
-			}
-			table.put(key, r)
-			model[key] = r
-			if got, ok := table.get(key); ok != (r.kind != nothing) || got != r {
-				t.Fatalf("put %+v, got %+v, %v", r, got, ok)
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0: // a change
+				r := record{kind: live, version: uint64(i)}
+				if rapid.IntRange(0, 4).Draw(t, "remove") == 0 {
+					r = record{}
+				}
+				table.forget(&key)
+				if rapid.Bool().Draw(t, "read meanwhile") {
+					var got record
+					_, ok, g := table.get(&key, &got)
+					if ok {
+						t.Fatal("found while its change is on its way")
+					}
+					readers = append(readers, seen{key, model[key], g})
+				}
+				model[key] = r
+				table.remember(&key, &r, payload(r))
+			case 1: // a reader looks, and finds nothing, so it reads from the engine
+				var got record
+				if _, ok, g := table.get(&key, &got); !ok {
+					readers = append(readers, seen{key, model[key], g})
+				}
+			case 2: // a reader is done with that
+				if len(readers) > 0 {
+					r := readers[0]
+					readers = readers[1:]
+					table.fill(&r.key, &r.record, payload(r.record), r.glance)
+				}
 			}
 			for key, want := range model {
-				if got, ok := table.get(key); ok && got != want {
+				var got record
+				bytesOf, ok, _ := table.get(&key, &got)
+				if ok && (got != want || bytesOf != nil && !bytes.Equal(bytesOf, payload(want))) {
 					t.Fatalf("%v: got %+v, last put %+v", key, got, want)
+				}
+			}
+			for i := range table.shards {
+				if table.shards[i].room < 0 {
+					t.Fatal("more payloads than there is room for")
 				}
 			}
 		}

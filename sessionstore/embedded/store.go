@@ -32,15 +32,18 @@ type Store struct {
 	closeOnce     sync.Once
 	closeErr      error
 	closeTimeout  time.Duration
-	queue         chan *operation
+	line          line
 	committerDone chan struct{}
-	late          bool                  // changes are acknowledged before they are synced
-	unsynced      atomic.Bool           // whether there are such changes
-	syncing       sync.WaitGroup        // of the goroutine that syncs them
-	flight        atomic.Pointer[group] // the group that is on its way to disk
+	late          bool           // changes are acknowledged before they are synced
+	syncing       sync.WaitGroup // of the goroutine that syncs them
 	failure       atomic.Pointer[error]
 	due           due
-	token         uint64 // the latest fencing token; the committer's
+
+	// The committer's.
+	journal *journal
+	tables  tables
+	view    *view
+	token   uint64 // the latest fencing token
 }
 
 var (
@@ -75,10 +78,8 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	select {
-	case <-s.disk.fullNow():
+	if s.disk.short() {
 		return s.unavailable("ping", errDiskFull)
-	default:
 	}
 	_, done, err := s.db.Get(formatKey)
 	if err != nil {

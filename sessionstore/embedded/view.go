@@ -10,22 +10,24 @@ import (
 	"github.com/lvsession/lvsession/sessionstore"
 )
 
-// view is what the committer sees while it evaluates a group of changes: what is on disk, and over it what earlier
-// changes of the same group have done. Only the committer uses it, until it is published to readers, who look only
-// which keys it changes.
+// view is what the committer sees while it evaluates a group of changes: what is in the engine, and over it what earlier
+// changes of the same group have done. Only the committer uses it.
 type view struct {
 	db       *pebble.DB
 	recent   *recent
 	sessions map[sessionstore.Key]*sessionCell
 	leases   map[sessionstore.Key]*leaseCell
 	changed  int // cells that the group changes
+
+	cells []*sessionCell // those in use, and behind them some to be used
 }
 
-// sessionCell is the record under a key, and how it differs from the disk.
+// sessionCell is the record under a key, and how it differs from the engine's.
 type sessionCell struct {
 	record
 	payload []byte // with its stamp, if the group sets it
-	stored  record // what is on disk
+	stored  record // what is in the engine
+	kept    []byte // the payload that was remembered, while the change is on its way
 	changed bool
 }
 
@@ -39,14 +41,32 @@ func newView(db *pebble.DB, recent *recent) *view {
 	return &view{db: db, recent: recent, sessions: map[sessionstore.Key]*sessionCell{}, leases: map[sessionstore.Key]*leaseCell{}}
 }
 
+// reset forgets all of the last group.
+func (v *view) reset() {
+	for _, c := range v.cells[:len(v.sessions)] {
+		*c = sessionCell{}
+	}
+	clear(v.sessions)
+	clear(v.leases)
+	v.changed = 0
+}
+
+// cell returns an empty cell.
+func (v *view) cell() *sessionCell {
+	n := len(v.sessions)
+	if n == len(v.cells) {
+		v.cells = append(v.cells, &sessionCell{})
+	}
+	return v.cells[n]
+}
+
 // session returns the cell of a key. Its record may be changed after a call of change.
 func (v *view) session(key sessionstore.Key) (*sessionCell, error) {
 	if c := v.sessions[key]; c != nil {
 		return c, nil
 	}
-	c := &sessionCell{}
-	var ok bool
-	if c.stored, ok = v.recent.get(key); !ok {
+	c := v.cell()
+	if _, ok, _ := v.recent.get(&key, &c.stored); !ok {
 		if err := readRecord(v.db, key, &c.stored); err != nil {
 			return nil, err
 		}
@@ -146,18 +166,26 @@ func (v *view) mark(changed *bool) {
 	}
 }
 
-// changes reports whether the group changes a session.
-func (v *view) changes(key sessionstore.Key) bool {
-	c := v.sessions[key]
-	return c != nil && c.changed
-}
-
-// remember notes the group's records once they are on disk.
-func (v *view) remember() {
+// forget takes the group's sessions out of what is remembered, before they change in the engine.
+func (v *view) forget() {
 	for key, c := range v.sessions {
 		if c.changed {
-			v.recent.put(key, c.record)
+			c.kept = v.recent.forget(&key)
 		}
+	}
+}
+
+// remember notes the group's sessions once they have changed in the engine.
+func (v *view) remember() {
+	for key, c := range v.sessions {
+		if !c.changed {
+			continue
+		}
+		payload := c.payload
+		if payload == nil && c.size > 0 && c.owns(c.kept) {
+			payload = c.kept
+		}
+		v.recent.remember(&key, &c.record, payload)
 	}
 }
 

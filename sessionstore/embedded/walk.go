@@ -33,10 +33,6 @@ func (s *Store) Walk(ctx context.Context, w sessionstore.Walk) (sessionstore.Pag
 	if err := k.run(ctx, s.db, from, to); err != nil {
 		return sessionstore.Page{}, s.unavailable("walk", err)
 	}
-	// What the engine shows may still be on its way to disk.
-	if err := s.settle(ctx, k.keys); err != nil {
-		return sessionstore.Page{}, err
-	}
 	return k.page, nil
 }
 
@@ -72,8 +68,7 @@ type walker struct {
 	sessionstore.Walk
 	now  int64
 	page sessionstore.Page
-	keys []sessionstore.Key // of the page's sessions
-	size int                // of their payloads
+	size int // of their payloads
 }
 
 // run goes through a range as of one instant.
@@ -124,7 +119,6 @@ func (k *walker) look(db *pebble.Snapshot, it *pebble.Iterator, key sessionstore
 			return false, err
 		}
 	}
-	k.keys = append(k.keys, key)
 	k.page.Sessions = append(k.page.Sessions, r.session(key, trim(payload)))
 	return false, nil
 }
