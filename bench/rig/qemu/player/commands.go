@@ -17,7 +17,12 @@ import (
 // commands plays scenarios of ipvsadm: each step is its command line, or an action that gives it something to count.
 type commands struct{}
 
-func newCommands() (player, error) { return commands{}, nil }
+func newCommands() (player, error) {
+	return commands{}, errors.Join(network6(), quietly("ip", "link", "add", "dummy0", "type", "dummy"),
+		quietly("ip", "link", "set", "dummy0", "up")) // the synchronization daemon wants an interface
+}
+
+func (commands) end() error { return nil }
 
 func (c commands) play(step *recording.Step) error {
 	args := step.Args()

@@ -11,9 +11,12 @@ import (
 // Connections are made by hand, without the runtime's poller: one thread is client and all the servers, so that a
 // connection costs six system calls and no wait, which counts in a guest without KVM.
 
+// closed is the file descriptor of an end that is closed.
+const closed = -1
+
 // conn is a connection through IPVS, both of its ends.
 type conn struct {
-	client, server int
+	client, server int    // file descriptors
 	name           string // the server's
 }
 

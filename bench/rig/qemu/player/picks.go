@@ -25,7 +25,9 @@ type picks struct {
 	service []string // ipvsadm's options that name it
 	virtual netip.AddrPort
 	mark    int
+	changes []string // ipvsadm's commands that are still to run
 	servers map[string]*listener
+	all     []*conn
 	held    []*conn // what open opened, nil where it was closed
 	expire  bool    // closed connections are forgotten soon
 }
@@ -34,10 +36,6 @@ type picks struct {
 const fwmark = 7
 
 func newPicks() (player, error) {
-	// The table of the scenario before, and its connections, must be gone.
-	if err := quietly("ipvsadm", "-C"); err != nil {
-		return nil, err
-	}
 	// Every connection keeps its two files until the scenario ends.
 	limit := unix.Rlimit{Cur: 1 << 16, Max: 1 << 16}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -57,6 +55,11 @@ func (p *picks) play(step *recording.Step) error {
 	if !ok {
 		return errors.New("unknown operation")
 	}
+	if !slices.Contains([]string{"service", "scheduler", "add", "weight", "remove"}, args[0]) {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
 	return op(args[1:], step)
 }
 
@@ -72,6 +75,9 @@ func (p *picks) opService(args []string, step *recording.Step) error {
 	case "tcp":
 		p.service = []string{"-t", p.virtual.String()}
 	case "tcp6":
+		if err := network6(); err != nil {
+			return err
+		}
 		p.virtual = netip.MustParseAddrPort("[fd00::1]:80")
 		p.service = []string{"-t", p.virtual.String()}
 	case "mark":
@@ -80,12 +86,12 @@ func (p *picks) opService(args []string, step *recording.Step) error {
 	default:
 		return fmt.Errorf("unknown kind of service %q", kind)
 	}
-	return p.ipvsadm(step, append([]string{"-A"}, append(p.service, append([]string{"-s", scheduler}, args...)...)...)...)
+	return p.ipvsadm(append([]string{"-A"}, append(p.service, append([]string{"-s", scheduler}, args...)...)...)...)
 }
 
 // opScheduler: scheduler SCHEDULER [ipvsadm options]
 func (p *picks) opScheduler(args []string, step *recording.Step) error {
-	return p.ipvsadm(step, append([]string{"-E"}, append(p.service, append([]string{"-s"}, args...)...)...)...)
+	return p.ipvsadm(append([]string{"-E"}, append(p.service, append([]string{"-s"}, args...)...)...)...)
 }
 
 // opAdd: add SERVER WEIGHT [ipvsadm options]
@@ -98,17 +104,17 @@ func (p *picks) opAdd(args []string, step *recording.Step) error {
 		}
 		p.servers[args[0]] = server
 	}
-	return p.ipvsadm(step, p.destination("-a", args)...)
+	return p.ipvsadm(p.destination("-a", args)...)
 }
 
 // opWeight: weight SERVER WEIGHT [ipvsadm options]
 func (p *picks) opWeight(args []string, step *recording.Step) error {
-	return p.ipvsadm(step, p.destination("-e", args)...)
+	return p.ipvsadm(p.destination("-e", args)...)
 }
 
 // opRemove: remove SERVER
 func (p *picks) opRemove(args []string, step *recording.Step) error {
-	return p.ipvsadm(step, append([]string{"-d"}, append(p.service, "-r", p.real(args[0]).String())...)...)
+	return p.ipvsadm(append([]string{"-d"}, append(p.service, "-r", p.real(args[0]).String())...)...)
 }
 
 func (p *picks) destination(command string, args []string) []string {
@@ -125,15 +131,25 @@ func (p *picks) real(name string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, number}), 80)
 }
 
-func (p *picks) ipvsadm(step *recording.Step, args ...string) error {
-	cmd := exec.Command("ipvsadm", args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return err
+// ipvsadm notes a command for flush.
+func (p *picks) ipvsadm(args ...string) error {
+	p.changes = append(p.changes, strings.Join(args, " "))
+	return nil
+}
+
+// flush changes the table. Starting a program takes its time here, so one ipvsadm makes all changes up to the next
+// connection.
+func (p *picks) flush() error {
+	if len(p.changes) == 0 {
+		return nil
 	}
-	step.Stderr, step.Code = stderr.String(), cmd.ProcessState.ExitCode()
+	cmd := exec.Command("ipvsadm", "-R")
+	cmd.Stdin = strings.NewReader(strings.Join(p.changes, "\n") + "\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil || len(out) > 0 {
+		return fmt.Errorf("ipvsadm: %q: %w: %s", p.changes, err, out)
+	}
+	p.changes = nil
 	return nil
 }
 
@@ -175,13 +191,14 @@ func (p *picks) close(c *conn) error {
 	if err != nil {
 		return err
 	}
-	end := c.client
+	end := &c.client
 	if p.expire {
-		end = c.server
+		end = &c.server
 	}
-	if err := unix.Close(end); err != nil {
+	if err := unix.Close(*end); err != nil {
 		return err
 	}
+	*end = closed
 	return until(func() (bool, string, error) {
 		now, err := active(c.name)
 		return before == 0 || now < before, "the kernel still counts the connection as active", err
@@ -235,6 +252,24 @@ func until(done func() (bool, string, error)) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// end closes what is still open.
+func (p *picks) end() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	for _, server := range p.servers {
+		unix.Close(server.fd)
+	}
+	for _, c := range p.all {
+		for _, fd := range []int{c.client, c.server} {
+			if fd != closed {
+				unix.Close(fd)
+			}
+		}
+	}
+	return nil
 }
 
 type destination struct {
@@ -295,6 +330,7 @@ func (p *picks) connect(args []string, step *recording.Step, then func(*conn) er
 			continue
 		}
 		answers = append(answers, c.name)
+		p.all = append(p.all, c)
 		if err := then(c); err != nil {
 			return err
 		}

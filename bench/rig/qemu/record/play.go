@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -25,52 +26,47 @@ func files(root string) ([]string, error) {
 	return found, err
 }
 
-// timeout is how long a scenario may take.
-const timeout = 3 * time.Minute
+// timeout is how long the scenarios of a file may take.
+const timeout = 10 * time.Minute
 
-// atOnce is how many scenarios run at the same time: some only wait.
-const atOnce = 8
+// atOnce is how many files are played at the same time: some scenarios only wait.
+const atOnce = 4
 
-// replay runs the scenarios of files in the guest, each in a network namespace of its own, and returns the new recordings,
-// a file for each. A file's folder names the kind of its scenarios.
+// replay runs the scenarios of files in the guest and returns the new recordings, a file for each.
 func replay(ctx context.Context, guest *qemu.Guest, paths []string) ([]*recording.File, error) {
-	var all []*recording.File
+	all := make([]*recording.File, len(paths))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, path := range paths {
-		file, err := recording.Read(path)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, file)
-		kind := filepath.Base(filepath.Dir(path))
-		for i := range file.Scenarios {
-			group.Go(func() (err error) {
-				file.Scenarios[i], err = play(ctx, guest, kind, file.Scenarios[i])
-				if err != nil {
-					err = fmt.Errorf("%s: %w", path, err)
-				}
-				return err
-			})
-		}
+	for i, path := range paths {
+		group.Go(func() (err error) {
+			if all[i], err = play(ctx, guest, path); err != nil {
+				err = fmt.Errorf("%s: %w", path, err)
+			}
+			return err
+		})
 	}
 	return all, group.Wait()
 }
 
-func play(ctx context.Context, guest *qemu.Guest, kind string, s recording.Scenario) (recording.Scenario, error) {
-	in := recording.Format(&recording.File{Scenarios: []recording.Scenario{s}})
-	r, err := guest.Run(ctx, qemu.Command{Args: []string{"player", kind}, Stdin: string(in), Timeout: timeout, NewNet: true})
+// play runs the scenarios of a file. Its folder names their kind.
+func play(ctx context.Context, guest *qemu.Guest, path string) (*recording.File, error) {
+	old, err := recording.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	kind := filepath.Base(filepath.Dir(path))
+	r, err := guest.Run(ctx, qemu.Command{Args: []string{"player", kind}, Stdin: string(recording.Format(old)), Timeout: timeout})
 	switch {
 	case err != nil:
-		return s, err
+		return nil, err
 	case r.TimedOut:
-		return s, fmt.Errorf("%s: no end after %v", s.Name, timeout)
+		return nil, fmt.Errorf("no end after %v", timeout)
 	case r.Code != 0:
-		return s, fmt.Errorf("%s", strings.TrimSpace(r.Stderr))
+		return nil, errors.New(strings.TrimSpace(r.Stderr))
 	}
-	out, err := recording.Parse([]byte(r.Stdout))
+	file, err := recording.Parse([]byte(r.Stdout))
 	if err != nil {
-		return s, fmt.Errorf("what the player wrote: %w", err)
+		return nil, fmt.Errorf("what the player wrote: %w", err)
 	}
-	return out.Scenarios[0], nil
+	return file, nil
 }
