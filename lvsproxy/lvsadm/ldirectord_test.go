@@ -124,7 +124,8 @@ func startLdirectord(t *testing.T, admin, text string) (stop func()) {
 	log := &safeBuffer{}
 	cmd := exec.Command(program, "-d", file, "start")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "LVSPROXY_ADMIN="+admin)
+	// A program with the race detector waits for a second before it exits, and ldirectord calls this one all the time.
+	cmd.Env = append(os.Environ(), "LVSPROXY_ADMIN="+admin, "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := cmd.Start(); err != nil {

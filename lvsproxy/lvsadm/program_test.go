@@ -72,13 +72,18 @@ func TestOwn(t *testing.T) {
 func TestLargeRestore(t *testing.T) {
 	d := startDirector(t, "")
 	var in, want strings.Builder
-	in.WriteString("-A -t 10.0.0.1:80 -s rr\n-E -t 10.0.0.1:81 -s rr\n")
-	want.WriteString("-A -t 10.0.0.1:80 -s rr\n")
-	for i := range 2*admin.MaxCommands + 10 {
-		rule := fmt.Sprintf("-a -t 10.0.0.1:80 -r 10.1.%d.%d:80 -m -w %d\n", i/250, i%250+1, i)
-		in.WriteString(rule)
-		want.WriteString(rule)
+	const services, servers = 21, 100
+	for i := range services {
+		v := fmt.Sprintf("-t 10.0.0.%d:80", i+1)
+		fmt.Fprintf(&want, "-A %s -s rr\n", v)
+		for j := range servers {
+			fmt.Fprintf(&want, "-a %s -r 10.1.0.%d:80 -m -w %d\n", v, j+1, i+j)
+		}
 	}
+	if n := strings.Count(want.String(), "\n"); n <= 2*admin.MaxCommands {
+		t.Fatalf("%d lines are no large table", n)
+	}
+	in.WriteString("-E -t 10.0.0.1:81 -s rr\n" + want.String())
 	in.WriteString("-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m\n")
 	_, stderr, code := d.run(in.String(), "ipvsadm", "-R")
 	if code != ipvsadm.ExitRefused || stderr != "No such service\nDestination already exists\n" {
