@@ -338,6 +338,7 @@ func (d *Director) openOne(ctx context.Context, def service.Definition) (*servic
 	if err != nil {
 		return nil, err
 	}
+	s.SetMaxTemplates(d.options.MaxTemplates)
 	return s, d.dataplane.Open(ctx, s)
 }
 

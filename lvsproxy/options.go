@@ -32,6 +32,8 @@ type Options struct {
 	// OnCheck is called with every result of a health check, for each real server that it concerns, under the same
 	// conditions.
 	OnCheck func(virtual config.VirtualID, server netip.AddrPort, r check.Result)
+	// MaxTemplates bounds how many clients persistence remembers for each service; 0 means service.DefaultMaxTemplates.
+	MaxTemplates int
 	// Hand is what was changed by hand before, from [Director.Hand].
 	Hand []HandEdit
 	// StateFile is where what the checks find out is kept, so that a restart marks nothing up or down; empty means

@@ -90,11 +90,11 @@ func (s *sourceHashing) assign(d Destinations) {
 
 // destinationHashing is IPVS's dh (ip_vs_dh.c): the address that the client connects to decides. The destinations take
 // the 256 buckets in turn, whatever their weights.
-type destinationHashing struct{ stateless }
+type destinationHashing struct{ looking }
 
-func (destinationHashing) Name() string { return "dh" }
+func (*destinationHashing) Name() string { return "dh" }
 
-func (destinationHashing) Next(d Destinations, f Flow) int {
+func (*destinationHashing) Next(d Destinations, f Flow) int {
 	n := d.Len()
 	if n == 0 {
 		return None

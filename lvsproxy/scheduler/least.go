@@ -1,32 +1,35 @@
 package scheduler
 
-// stateless is what schedulers are made of that look at every destination for each pick and remember nothing.
-type stateless struct{}
+// looking is what schedulers are made of that look at every destination for each pick and remember nothing.
+type looking struct{ loads []Load }
 
-func (stateless) Init(Destinations)         {}
-func (stateless) Added(Destinations, int)   {}
-func (stateless) Removed(Destinations, int) {}
-func (stateless) Updated(Destinations, int) {}
+func (*looking) Init(Destinations)         {}
+func (*looking) Added(Destinations, int)   {}
+func (*looking) Removed(Destinations, int) {}
+func (*looking) Updated(Destinations, int) {}
+
+// look returns the loads of all destinations, until it is called again.
+func (l *looking) look(d Destinations) []Load {
+	l.loads = d.Loads(l.loads[:0])
+	return l.loads
+}
 
 // overhead is IPVS's measure of what a destination has to do (ip_vs_dest_conn_overhead): an active connection counts as
 // much as 256 inactive ones.
-func overhead(d Destinations, i int) int {
-	active, inactive := d.Conns(i)
-	return active<<8 + inactive
-}
+func (l Load) overhead() int { return l.Active<<8 + l.Inactive }
 
 // leastConnection is IPVS's lc (ip_vs_lc.c): the destination with the least overhead, the first in the list of several.
-type leastConnection struct{ stateless }
+type leastConnection struct{ looking }
 
-func (leastConnection) Name() string { return "lc" }
+func (*leastConnection) Name() string { return "lc" }
 
-func (leastConnection) Next(d Destinations, _ Flow) int {
+func (s *leastConnection) Next(d Destinations, _ Flow) int {
 	best, least := None, 0
-	for i := range d.Len() {
-		if !usable(d, i) {
+	for i, l := range s.look(d) {
+		if l.Weight == 0 {
 			continue
 		}
-		if load := overhead(d, i); best == None || load < least {
+		if load := l.overhead(); best == None || load < least {
 			best, least = i, load
 		}
 	}
@@ -37,22 +40,21 @@ func (leastConnection) Next(d Destinations, _ Flow) int {
 func usable(d Destinations, i int) bool { return d.Weight(i) > 0 && !d.Overloaded(i) }
 
 // weightedLeastConnection is IPVS's wlc (ip_vs_wlc.c): the destination with the least overhead for its weight.
-type weightedLeastConnection struct{ stateless }
+type weightedLeastConnection struct{ looking }
 
-func (weightedLeastConnection) Name() string { return "wlc" }
+func (*weightedLeastConnection) Name() string { return "wlc" }
 
-func (weightedLeastConnection) Next(d Destinations, _ Flow) int { return leastWeighted(d) }
+func (s *weightedLeastConnection) Next(d Destinations, _ Flow) int { return leastWeighted(s.look(d)) }
 
 // leastWeighted returns the destination whose overhead divided by its weight is least, the first in the list of several.
-func leastWeighted(d Destinations) int {
+func leastWeighted(loads []Load) int {
 	best, least, of := None, 0, 0
-	for i := range d.Len() {
-		w := d.Weight(i)
-		if w <= 0 || d.Overloaded(i) {
+	for i, l := range loads {
+		if l.Weight == 0 {
 			continue
 		}
-		if load := overhead(d, i); best == None || least*w > load*of {
-			best, least, of = i, load, w
+		if load := l.overhead(); best == None || least*l.Weight > load*of {
+			best, least, of = i, load, l.Weight
 		}
 	}
 	return best
@@ -60,33 +62,36 @@ func leastWeighted(d Destinations) int {
 
 // shortestExpectedDelay is IPVS's sed (ip_vs_sed.c): the destination that has the fewest active connections for its
 // weight once this one is counted.
-type shortestExpectedDelay struct{ stateless }
+type shortestExpectedDelay struct{ looking }
 
-func (shortestExpectedDelay) Name() string { return "sed" }
+func (*shortestExpectedDelay) Name() string { return "sed" }
 
-func (shortestExpectedDelay) Next(d Destinations, _ Flow) int { return shortest(d, false) }
+func (s *shortestExpectedDelay) Next(d Destinations, _ Flow) int { return shortest(s.look(d)) }
 
-// neverQueue is IPVS's nq (ip_vs_nq.c): the first idle destination, or else that of sed.
-type neverQueue struct{ stateless }
-
-func (neverQueue) Name() string { return "nq" }
-
-func (neverQueue) Next(d Destinations, _ Flow) int { return shortest(d, true) }
-
-func shortest(d Destinations, idleFirst bool) int {
+func shortest(loads []Load) int {
 	best, least, of := None, 0, 0
-	for i := range d.Len() {
-		w := d.Weight(i)
-		if w <= 0 || d.Overloaded(i) {
+	for i, l := range loads {
+		if l.Weight == 0 {
 			continue
 		}
-		active, _ := d.Conns(i)
-		if idleFirst && active == 0 {
-			return i
-		}
-		if best == None || least*w > (active+1)*of {
-			best, least, of = i, active+1, w
+		if best == None || least*l.Weight > (l.Active+1)*of {
+			best, least, of = i, l.Active+1, l.Weight
 		}
 	}
 	return best
+}
+
+// neverQueue is IPVS's nq (ip_vs_nq.c): the first idle destination, or else that of sed.
+type neverQueue struct{ looking }
+
+func (*neverQueue) Name() string { return "nq" }
+
+func (s *neverQueue) Next(d Destinations, _ Flow) int {
+	loads := s.look(d)
+	for i, l := range loads {
+		if l.Weight > 0 && l.Active == 0 {
+			return i
+		}
+	}
+	return shortest(loads)
 }

@@ -21,6 +21,7 @@ const (
 
 // locality is what lblc and lblcr share: who serves each address that clients connect to.
 type locality struct {
+	looking
 	now       func() time.Time
 	entries   map[netip.Addr]*entry
 	collected time.Time
@@ -38,8 +39,6 @@ func newLocality() locality {
 }
 
 func (l *locality) Init(Destinations) { l.collected = l.now() }
-
-func (*locality) Updated(Destinations, int) {}
 
 func (l *locality) Added(_ Destinations, i int) {
 	for _, e := range l.entries {
@@ -107,6 +106,11 @@ func (l *locality) collect(now time.Time) {
 	}
 }
 
+func overhead(d Destinations, i int) int {
+	active, inactive := d.Conns(i)
+	return Load{Active: active, Inactive: inactive}.overhead()
+}
+
 // congested reports whether a destination has more active connections than its weight while another has fewer than half
 // of its own.
 func congested(d Destinations, i int) bool {
@@ -137,7 +141,7 @@ func (s *localityLeastConnection) Next(d Destinations, f Flow) int {
 			return i
 		}
 	}
-	i := leastWeighted(d)
+	i := leastWeighted(s.look(d))
 	switch {
 	case i == None:
 	case e == nil:
@@ -159,7 +163,7 @@ func (s *localityReplicated) Next(d Destinations, f Flow) int {
 	addr := f.VIP.Addr()
 	e := s.find(addr, now)
 	if e == nil {
-		i := leastWeighted(d)
+		i := leastWeighted(s.look(d))
 		if i != None {
 			s.add(addr, i, now)
 		}
@@ -172,7 +176,7 @@ func (s *localityReplicated) Next(d Destinations, f Flow) int {
 	if i != None && !congested(d, i) {
 		return i
 	}
-	i = leastWeighted(d)
+	i = leastWeighted(s.look(d))
 	if i != None && !slices.Contains(e.set, i) {
 		e.set = slices.Insert(e.set, 0, i)
 		e.setModified = now

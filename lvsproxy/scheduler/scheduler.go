@@ -21,9 +21,15 @@ type Destinations interface {
 	Overloaded(i int) bool
 	// Conns returns how many connections destination i has: established ones, and those being opened or closed.
 	Conns(i int) (active, inactive int)
+	// Loads appends what the schedulers compare that look at every destination for each pick, and returns the slice.
+	Loads(to []Load) []Load
 	// Addr returns the address and port of destination i, which tell it from all others.
 	Addr(i int) netip.AddrPort
 }
+
+// Load is what one destination can take and has. Its Weight is 0 if the destination must not be picked: if its own is, or
+// if it is overloaded.
+type Load struct{ Weight, Active, Inactive int }
 
 // Flow is what a scheduler may know of the connection, or datagram, that it picks a destination for.
 type Flow struct {
@@ -77,15 +83,15 @@ func ParseFlags(text string) (Flags, error) {
 var factories = map[string]func(Flags) Scheduler{
 	"rr":    func(Flags) Scheduler { return &roundRobin{} },
 	"wrr":   func(Flags) Scheduler { return &weightedRoundRobin{} },
-	"lc":    func(Flags) Scheduler { return leastConnection{} },
-	"wlc":   func(Flags) Scheduler { return weightedLeastConnection{} },
-	"sed":   func(Flags) Scheduler { return shortestExpectedDelay{} },
-	"nq":    func(Flags) Scheduler { return neverQueue{} },
-	"fo":    func(Flags) Scheduler { return failover{} },
-	"ovf":   func(Flags) Scheduler { return overflow{} },
+	"lc":    func(Flags) Scheduler { return &leastConnection{} },
+	"wlc":   func(Flags) Scheduler { return &weightedLeastConnection{} },
+	"sed":   func(Flags) Scheduler { return &shortestExpectedDelay{} },
+	"nq":    func(Flags) Scheduler { return &neverQueue{} },
+	"fo":    func(Flags) Scheduler { return &failover{} },
+	"ovf":   func(Flags) Scheduler { return &overflow{} },
 	"twos":  func(Flags) Scheduler { return newTwoChoices() },
 	"sh":    func(f Flags) Scheduler { return &sourceHashing{fallback: f.Fallback, port: f.Port} },
-	"dh":    func(Flags) Scheduler { return destinationHashing{} },
+	"dh":    func(Flags) Scheduler { return &destinationHashing{} },
 	"mh":    func(f Flags) Scheduler { return &maglev{fallback: f.Fallback, port: f.Port} },
 	"lblc":  func(Flags) Scheduler { return &localityLeastConnection{newLocality()} },
 	"lblcr": func(Flags) Scheduler { return &localityReplicated{newLocality()} },

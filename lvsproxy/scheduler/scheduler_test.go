@@ -25,6 +25,16 @@ func (l list) Len() int               { return len(l) }
 func (l list) Weight(i int) int       { return l[i].weight }
 func (l list) Overloaded(i int) bool  { return l[i].overloaded }
 func (l list) Conns(i int) (int, int) { return l[i].active, l[i].inactive }
+func (l list) Loads(to []Load) []Load {
+	for _, s := range l {
+		load := Load{Weight: s.weight, Active: s.active, Inactive: s.inactive}
+		if s.overloaded {
+			load.Weight = 0
+		}
+		to = append(to, load)
+	}
+	return to
+}
 func (l list) Addr(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 0, l[i].name[0]}), 80)
 }

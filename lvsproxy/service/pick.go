@@ -76,6 +76,18 @@ func (d *destinations) Overloaded(i int) bool {
 	return server.overloaded.Load() || len(d.skip) > 0 && slices.Contains(d.skip, server)
 }
 func (d *destinations) Addr(i int) netip.AddrPort { return d.table[i].addr }
+
+func (d *destinations) Loads(to []scheduler.Load) []scheduler.Load {
+	for _, server := range d.table {
+		load := scheduler.Load{Active: int(server.active.Load()), Inactive: int(server.inactive.Load())}
+		if !server.overloaded.Load() && (len(d.skip) == 0 || !slices.Contains(d.skip, server)) {
+			load.Weight = server.weight
+		}
+		to = append(to, load)
+	}
+	return to
+}
+
 func (d *destinations) Conns(i int) (active, inactive int) {
 	return int(d.table[i].active.Load()), int(d.table[i].inactive.Load())
 }

@@ -11,6 +11,11 @@ import (
 // Server is a real server, or the fallback server, of one virtual service. It outlives its place in the table as long
 // as connections use it. Its methods may be called concurrently.
 type Server struct {
+	// What a pick looks at, in one line of the processor's cache.
+	weight           int // in the table; guarded by the service's lock
+	active, inactive atomic.Int64
+	overloaded       atomic.Bool // a threshold was reached
+
 	service  *Service
 	addr     netip.AddrPort
 	name     string // addr as text
@@ -20,7 +25,6 @@ type Server struct {
 	settings ServerSettings // with the weight that the server has while it is up
 	origin   Origin
 	mark     Mark
-	weight   int // weight in the table
 	order    int // place in the file; those added by hand come after
 	listed   bool
 	state    check.State
@@ -31,12 +35,10 @@ type Server struct {
 	drainSince time.Time // since when it gets no more; zero while it does
 	slowSince  time.Time // since when its weight grows; zero if it does not
 
-	limit            limit
-	limited          atomic.Bool // there is a threshold
-	overloaded       atomic.Bool // it was reached
-	active, inactive atomic.Int64
-	connectErrors    atomic.Uint64
-	stats            counters
+	limit         limit
+	limited       atomic.Bool // there is a threshold
+	connectErrors atomic.Uint64
+	stats         counters
 }
 
 // Carried counts traffic that a dataplane has carried.

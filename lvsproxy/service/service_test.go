@@ -302,15 +302,50 @@ func checkTable(t *rapid.T, s *Service, spec config.Virtual, states map[netip.Ad
 	}
 }
 
+// BenchmarkPick is with 100 servers of mixed weights and connections, which is more than most have.
 func BenchmarkPick(b *testing.B) {
-	s := mustNew(b, virtual("wrr", 4, 3, 2, 1, 5, 8, 1, 1))
-	for n := 1; n <= 8; n++ {
-		s.SetState(addr(n), check.Up, "")
-	}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			s.Pick(scheduler.Flow{}, nil)
+	for _, name := range scheduler.Names() {
+		weights := make([]int, 100)
+		for i := range weights {
+			weights[i] = 1 + i%7
 		}
-	})
+		s := allUp(b, virtual(name, weights...))
+		for i, server := range s.inOrder {
+			server.active.Store(int64(i % 5))
+			server.inactive.Store(int64(i % 3))
+		}
+		flow := client(1)
+		run := func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					s.Pick(flow, nil)
+				}
+			})
+		}
+		b.Run(name+"/one", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Pick(flow, nil)
+			}
+		})
+		b.Run(name+"/all", run)
+	}
+}
+
+// BenchmarkStart is 1,000 services of 100 servers each, from nothing until all servers are known to be up.
+func BenchmarkStart(b *testing.B) {
+	weights := make([]int, 100)
+	for i := range weights {
+		weights[i] = 1 + i%7
+	}
+	for _, name := range []string{"wrr", "mh"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				for range 1000 {
+					allUp(b, virtual(name, weights...))
+				}
+			}
+		})
+	}
 }
