@@ -326,9 +326,9 @@ type unreliable struct {
 
 var errUnreliable = &sessionstore.UnavailableError{Op: "test", Cause: errors.New("test")}
 
-// change makes a change, and says what came of it or not.
-func (s *unreliable) change(do func() (uint64, error)) (uint64, error) {
-	switch rand.IntN(60) {
+// change makes a change, and says what came of it or, three times out of so many, not.
+func (s *unreliable) change(of int, do func() (uint64, error)) (uint64, error) {
+	switch rand.IntN(of) {
 	case 0:
 		return 0, errUnreliable
 	case 1:
@@ -345,16 +345,16 @@ func (s *unreliable) change(do func() (uint64, error)) (uint64, error) {
 }
 
 func (s *unreliable) Write(ctx context.Context, key sessionstore.Key, w sessionstore.Write) (uint64, error) {
-	return s.change(func() (uint64, error) { return s.Store.Write(context.WithoutCancel(ctx), key, w) })
+	return s.change(60, func() (uint64, error) { return s.Store.Write(context.WithoutCancel(ctx), key, w) })
 }
 
 func (s *unreliable) Destroy(ctx context.Context, key sessionstore.Key, tombstone time.Duration) error {
-	_, err := s.change(func() (uint64, error) { return 0, s.Store.Destroy(context.WithoutCancel(ctx), key, tombstone) })
+	_, err := s.change(12, func() (uint64, error) { return 0, s.Store.Destroy(context.WithoutCancel(ctx), key, tombstone) })
 	return err
 }
 
 func (s *unreliable) Unlock(ctx context.Context, key sessionstore.Key, token uint64) error {
-	_, err := s.change(func() (uint64, error) { return 0, s.Store.Unlock(context.WithoutCancel(ctx), key, token) })
+	_, err := s.change(60, func() (uint64, error) { return 0, s.Store.Unlock(context.WithoutCancel(ctx), key, token) })
 	return err
 }
 
