@@ -66,36 +66,51 @@ func (s *Store) pass(key sessionstore.Key, p sessionstore.Pass) (work[effect], e
 	}, nil
 }
 
+// A change of one session under one lease is one statement on both tables: it locks the rows that it reads, as every UPDATE
+// does, so the conditions still hold when it writes. For many sessions it would be far slower than one statement on each
+// table, since a server joins and writes row by row.
+const (
+	updateBoth  = prepared + "UPDATE session s JOIN lease l ON l.id = s.id SET "
+	ofOneLease  = " WHERE s.id = ? AND l.id = ? AND l.token = ?"
+	isLiveThere = " AND s.state = 1 AND s.expires > ?"
+)
+
+// expirySetThere is expirySet, without assignments that build on each other: here their order is not defined.
+const expirySetThere = "s.expires = IF(s.deadline = 0 OR s.deadline > ?, ?, s.deadline), s.due = IF(s.deadline = 0 OR s.deadline > ?, ?, s.deadline) DIV 60000 + 1"
+
+func expiryArgsThere(expires int64) []any { return []any{expires, expires, expires, expires} }
+
 // advanceUnder is advance under the lease that the write names, if it names one. The lease goes on, or ends, or the heir
 // gets it.
 func (s statements) advanceUnder(ctx context.Context, key sessionstore.Key, version, stamp uint64, now int64, w sessionstore.Write, h *heir) (bool, error) {
 	if w.Token == 0 {
 		return s.advance(ctx, key, version, stamp, now, w)
 	}
-	ok, err := wholly(ctx, s, func(tx statements) (bool, error) {
-		ok, err := tx.advance(ctx, key, version, stamp, now, w)
-		if err != nil || !ok {
-			return false, err
-		}
-		if h != nil {
-			return tx.inherit(ctx, key, w.Token, h.lease, now)
-		}
-		return tx.claim(ctx, key, w, stamp, now)
-	})
-	if h != nil {
-		h.given = ok && err == nil
+	set, args := h.set(w.Release, stamp)
+	args = append(args, version+1, stamp, w.Encoding)
+	args = append(append(args, expiryArgsThere(now+w.Idle.Milliseconds())...), inline(w.Payload), key[:], key[:], w.Token, now, version, now-retention)
+	ofSubject := ""
+	if w.Subject != (sessionstore.Key{}) {
+		ofSubject, args = " AND s.subject = ?", append(args, w.Subject[:])
 	}
-	return ok, err
+	n, err := s.exec(ctx, updateBoth+set+", s.ver = ?, s.stamp = ?, s.enc = ?, "+expirySetThere+", s.payload = ?"+
+		ofOneLease+isLiveThere+" AND s.ver = ? AND s.chunks = 0 AND l.ends > ?"+ofSubject, args...)
+	if h != nil {
+		h.given = n > 0
+	}
+	return n > 0, err
 }
 
-// claim locks the lease that a write is made under, ends it if the write says so, and reports whether it was the latest.
-func (s statements) claim(ctx context.Context, key sessionstore.Key, w sessionstore.Write, stamp uint64, now int64) (bool, error) {
-	set, args := "ends = 0", []any{}
-	if !w.Release {
-		set, args = "stamp = ?", []any{stamp}
+// set is what becomes of a lease that goes on, ends, or is the heir's.
+func (h *heir) set(ends bool, stamp uint64) (text string, args []any) {
+	switch {
+	case h != nil:
+		return "l.token = ?, l.stamp = ?, l.owner = ?, l.ends = ?, l.due = ?", []any{h.Token, h.Stamp, h.Owner, h.Ends, h.Due}
+	case ends:
+		return "l.ends = 0", nil
+	default:
+		return "l.stamp = ?", []any{stamp}
 	}
-	n, err := s.exec(ctx, prepared+"UPDATE lease SET "+set+" WHERE id = ? AND token = ? AND ends > ?", append(args, key[:], w.Token, now-retention)...)
-	return n > 0, err
 }
 
 // inherit puts a lease in the place of the one with this token, and reports whether that was the latest.
@@ -107,20 +122,17 @@ func (s statements) inherit(ctx context.Context, key sessionstore.Key, token uin
 
 // prolongAndEnd is prolong and endLease in one step.
 func (s statements) prolongAndEnd(ctx context.Context, key sessionstore.Key, now int64, t sessionstore.Touch, h *heir) (bool, error) {
+	expires := now + t.Idle.Milliseconds()
 	if t.Release == 0 {
-		return s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
+		return s.prolong(ctx, key, now, expires)
 	}
-	ok, err := wholly(ctx, s, func(tx statements) (bool, error) {
-		ok, err := tx.prolong(ctx, key, now, now+t.Idle.Milliseconds())
-		if err == nil && ok {
-			err = tx.endLease(ctx, key, t.Release, h, now)
-		}
-		return ok, err
-	})
-	if h != nil && (err != nil || !ok) {
-		h.given = false
+	set, args := h.set(true, 0)
+	n, err := s.exec(ctx, updateBoth+set+", "+expirySetThere+ofOneLease+isLiveThere+" AND l.ends > ?",
+		append(append(args, expiryArgsThere(expires)...), key[:], key[:], t.Release, now, now-retention)...)
+	if h != nil {
+		h.given = n > 0
 	}
-	return ok, err
+	return n > 0, err
 }
 
 // endLease ends the lease with this token, if it is the latest; the heir, if there is one, gets it.
@@ -326,7 +338,8 @@ func (s statements) insertLeases(ctx context.Context, locks []change, b *changes
 	return err
 }
 
-// claimAll is claim for many writes, which all end their leases or none of them.
+// claimAll locks the leases that many writes are made under, ends all or none of them, as the writes say, and returns how
+// many were the latest.
 func (s statements) claimAll(ctx context.Context, list []change, stamp uint64, now int64) (int64, error) {
 	w := word(list)
 	set := "ends = 0"
