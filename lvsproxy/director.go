@@ -37,11 +37,14 @@ type Director struct {
 	timeouts   service.Timeouts
 	running    bool
 	leaving    []*service.Service // removed, and may have connections
+	holding    bool               // some server may be in maintenance
 	services   map[config.VirtualID]*service.Service
 	restored   map[serverID]check.State // what is known from before a restart, until the services have it
 
 	notices    *notices
 	publishing sync.Mutex // one event at a time
+
+	maintenance *maintenance
 }
 
 // Check reports what a file asks for that a Director with these options cannot do, as a config.Problems, or nil.
@@ -63,7 +66,7 @@ func abilities(dataplane service.Dataplane) config.Abilities {
 	a.Services = check.Services()
 	a.SlowStart = true
 	_, a.DrainTimeout = dataplane.(service.Ender)
-	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback = true, true, true, true, true
+	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback, a.Maintenance = true, true, true, true, true, true
 	return a
 }
 
@@ -77,6 +80,7 @@ func New(file *config.File, o Options) (*Director, error) {
 		options: o, log: o.Logger, dataplane: o.Dataplane, file: file,
 		started: make(chan struct{}), ready: make(chan struct{}), services: map[config.VirtualID]*service.Service{},
 		hand: map[config.VirtualID]service.Hand{}, timeouts: service.DefaultTimeouts,
+		maintenance: newMaintenance(),
 	}
 	for _, e := range o.Hand {
 		d.remember(e.ID, e.Hand.Clone())
@@ -107,6 +111,7 @@ func (d *Director) Run(ctx context.Context) error {
 	waiting.Go(func() { d.awaitReady(checking) })
 	waiting.Go(func() { d.estimate(checking) })
 	waiting.Go(func() { d.endOverdue(checking) })
+	waiting.Go(func() { d.maintain(checking) })
 	<-ctx.Done()
 	d.mu.Lock()
 	d.running = false
@@ -259,7 +264,9 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 		}
 	}
 	d.notices.configure(d.configured)
-	d.publish(events)
+	servers := d.maintained()
+	d.maintenance.decide(ctx, d.log, file.Spec.MaintenanceDir, servers)
+	d.publish(append(events, hold(servers)...)) // before anything says that a server is up
 	d.restore()
 	return d.checks.set(d.wanted())
 }

@@ -2,6 +2,7 @@ package lvsproxy
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"slices"
@@ -12,18 +13,19 @@ import (
 )
 
 // Follow loads the file at path again whenever something arrives on reload and, while the file in force says
-// autoreload=yes, within a check interval of its changing on disk. A file that is not good is logged, line by line, and
-// changes nothing. The program of callback is run with the path once a changed file was looked at. It returns when ctx ends. The file in force is taken to be the one at path. What arrives before Run has
-// opened the services is acted on then.
+// autoreload=yes, within a check interval of its content changing on disk. A file that is not good is logged, line by
+// line, and changes nothing. After the content has changed, and was loaded if it was to be, the file's callback is run,
+// with the path as its argument. Follow returns when ctx ends. The file in force is taken to be the one at path. What
+// arrives before Run has opened the services is acted on then.
 func (d *Director) Follow(ctx context.Context, path string, r config.Resolver, reload <-chan os.Signal) {
-	seen := stampOf(path)
-	var callbacks sync.WaitGroup
-	defer callbacks.Wait()
+	seen := watchFile(path)
 	select {
 	case <-d.started:
 	case <-ctx.Done():
 		return
 	}
+	var callbacks sync.WaitGroup
+	defer callbacks.Wait()
 	for {
 		spec := d.Spec()
 		var changed <-chan time.Time
@@ -36,20 +38,24 @@ func (d *Director) Follow(ctx context.Context, path string, r config.Resolver, r
 			timer.Stop()
 			return
 		case <-reload:
-			seen = stampOf(path)
+			seen.changed() // no reason to load it again, nor to call back, as in ldirectord
 			d.load(path, r)
 		case <-changed:
-			if now := stampOf(path); now != seen {
-				seen = now
-				if spec.AutoReload {
-					d.load(path, r)
-				}
-				if spec.Callback != "" {
-					callbacks.Go(func() { runCommand(ctx, d.log, "callback", spec.Callback, path) })
-				}
+			if seen.changed() {
+				d.changed(ctx, path, r, &callbacks)
 			}
 		}
 		timer.Stop()
+	}
+}
+
+// changed acts on a file whose content has changed.
+func (d *Director) changed(ctx context.Context, path string, r config.Resolver, callbacks *sync.WaitGroup) {
+	if d.Spec().AutoReload {
+		d.load(path, r)
+	}
+	if program := d.Spec().Callback; program != "" { // the new file's
+		callbacks.Go(func() { runCommand(ctx, d.log, "callback", program, path) })
 	}
 }
 
@@ -84,16 +90,41 @@ func (d *Director) LogWarnings(file *config.File) {
 	}
 }
 
-// stamp tells versions of a file apart. A missing file has the zero stamp.
+// watched is a file that is watched for changes of its content. A file that cannot be read has not changed: it may be
+// between being removed and written again.
+type watched struct {
+	path  string
+	stamp stamp
+	sum   [sha256.Size]byte
+}
+
+// stamp tells without reading a file that it may have changed.
 type stamp struct {
 	modified time.Time
 	size     int64
 }
 
-func stampOf(path string) stamp {
-	info, err := os.Stat(path)
+func watchFile(path string) *watched {
+	w := &watched{path: path}
+	w.changed()
+	return w
+}
+
+// changed reports whether the content is another than at the last call.
+func (w *watched) changed() bool {
+	info, err := os.Stat(w.path)
 	if err != nil {
-		return stamp{}
+		return false
 	}
-	return stamp{info.ModTime(), info.Size()}
+	now := stamp{info.ModTime(), info.Size()}
+	if now == w.stamp || now.size > config.MaxFileSize {
+		return false
+	}
+	data, err := os.ReadFile(w.path)
+	if err != nil {
+		return false
+	}
+	before := w.sum
+	w.stamp, w.sum = now, sha256.Sum256(data)
+	return w.sum != before
 }

@@ -54,6 +54,13 @@ func (l *lines) await(t testing.TB, part string) {
 	}
 }
 
+// count returns how often the log has a part.
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
 func TestFollow(t *testing.T) {
 	a, b := startServer(t, "127.0.0.2", named("a")), startServer(t, "127.0.0.3", named("b"))
 	v := vips{}
@@ -100,5 +107,47 @@ func TestFollow(t *testing.T) {
 	d.await(service.ServerUp, b.addr)
 	if got := sequence(t, vip, 2); got != "bb" {
 		t.Errorf("after the file changed: %s", got)
+	}
+}
+
+// TestCallbackWithoutReload: the callback is run when the content has changed, whether the file is loaded or not.
+func TestCallbackWithoutReload(t *testing.T) {
+	a := startServer(t, "127.0.0.2", named("a"))
+	v := vips{}
+	vip := v.add(t, "127.0.0.1")
+	dir := t.TempDir()
+	path, program := filepath.Join(dir, "ldirectord.cf"), filepath.Join(dir, "callback")
+	text := "checkinterval=1\ncallback=\"" + program + "\"\n" + section(vip, "checktype=on", "real="+a.addr+" masq")
+	replace := func(path, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(path, text, 0o600)
+	replace(program, "#!/bin/sh\necho called with $1\n", 0o700)
+	log := newLines()
+	d := run(t, v, text, lvsproxy.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	reload := make(chan os.Signal)
+	go func() {
+		defer close(done)
+		d.Follow(ctx, path, config.SystemResolver{}, reload)
+	}()
+	defer func() { cancel(); <-done }()
+	reload <- os.Interrupt // Follow has seen the file as it is
+	log.await(t, "configuration loaded")
+
+	replace(path, text+"# changed\n", 0o600)
+	log.await(t, "called with "+path)
+	replace(program, "#!/bin/sh\nexit 3\n", 0o700)
+	replace(path, text+"# changed again\n", 0o600)
+	log.await(t, "exit status 3")
+	if got := log.count("configuration loaded"); got != 1 {
+		t.Errorf("loaded %d times, want once: there is no autoreload", got)
 	}
 }

@@ -27,8 +27,9 @@ type Server struct {
 	mark     Mark
 	order    int // place in the file; those added by hand come after
 	listed   bool
-	state    check.State
+	state    check.State // what the checks say
 	reason   string
+	held     string // why the server is out whatever its checks say; empty if it is not
 
 	templates  int       // clients that persistence sends here
 	received   bool      // may have connections: it once was in the table with a weight

@@ -94,6 +94,9 @@ func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string
 		s.startSlowly(server)
 	}
 	s.place(server)
+	if server.held != "" {
+		return nil
+	}
 	events := []Event{s.event(kind, server, before, reason)}
 	events = append(events, s.switchFallback()...)
 	s.settle()
@@ -114,9 +117,9 @@ func (s *Service) State(addr netip.AddrPort) check.State {
 func (s *Service) count(server *Server, change int) {
 	switch {
 	case server.mark == Removed:
-	case server.state == check.Up:
+	case server.standing() == check.Up:
 		s.live += change
-	case server.state == check.Unknown:
+	case server.standing() == check.Unknown:
 		s.unknown += change
 	}
 }
@@ -127,7 +130,7 @@ func (s *Service) place(server *Server) {
 	switch {
 	case server.mark == Removed:
 		s.unlist(server)
-	case server.state == check.Up:
+	case server.standing() == check.Up:
 		s.enlist(server, s.weightNow(server))
 	case s.spec.Quiescent:
 		s.enlist(server, 0)

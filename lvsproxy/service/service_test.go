@@ -349,3 +349,42 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 }
+
+// TestHeld: a held server counts as down, and what its checks said meanwhile counts when it is released.
+func TestHeld(t *testing.T) {
+	for _, quiescent := range []bool{false, true} {
+		v := virtual("rr", 1, 1)
+		v.Quiescent = quiescent
+		s := mustNew(t, v)
+		a, b := v.Reals[0].Addr, v.Reals[1].Addr
+		s.SetState(a, check.Up, "ok")
+		s.SetHeld(b, "maintenance") // known without a check, so the start is over
+		select {
+		case <-s.Settled():
+		default:
+			t.Error("not settled")
+		}
+		if events := s.SetState(b, check.Up, "ok"); events != nil {
+			t.Errorf("events %v of a held server", events)
+		}
+		if got := s.Pick(scheduler.Flow{}, nil); got == nil || got.Addr() != a {
+			t.Errorf("picked %v, want %v", got, a)
+		}
+		if events := s.SetHeld(b, ""); len(events) != 1 || events[0].Kind != ServerUp {
+			t.Errorf("released: %v", events)
+		}
+		if events := s.SetHeld(b, ""); events != nil {
+			t.Errorf("released twice: %v", events)
+		}
+		if events := s.SetHeld(a, "maintenance"); len(events) != 1 || events[0].Kind != ServerDown || events[0].Reason != "maintenance" {
+			t.Errorf("held: %v", events)
+		}
+		s.SetState(a, check.Down, "refused")
+		if events := s.SetHeld(a, ""); len(events) != 0 {
+			t.Errorf("released while down: %v", events)
+		}
+		if got := s.Pick(scheduler.Flow{}, nil); got == nil || got.Addr() != b {
+			t.Errorf("picked %v, want %v", got, b)
+		}
+	}
+}

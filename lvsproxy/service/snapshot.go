@@ -103,6 +103,9 @@ func (s *Server) snapshot() ServerSnapshot {
 		ActiveConns: s.active.Load(), InactConns: s.inactive.Load(), PersistConns: int64(s.templates),
 		ConnectErrors: s.connectErrors.Load(), Rates: s.stats.perSecond(), DrainEnds: s.drainEnds(s.service.spec.Own.DrainTimeout),
 	}
+	if s.held != "" {
+		snapshot.State, snapshot.Reason = check.Down, s.held
+	}
 	snapshot.Conns, snapshot.Traffic = s.stats.sinceZero()
 	return snapshot
 }
