@@ -50,7 +50,7 @@ const noConfig = "none"
 func newFlags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("lvsproxy", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.StringVar(&o.config, "config", "/etc/ha.d/ldirectord.cf", "`FILE` to read: an ldirectord.cf; none for an empty table, to be filled by lvsadm")
+	f.StringVar(&o.config, "config", defaultConfig, "`FILE` to read: an ldirectord.cf; without a slash, it is looked for in /etc/ha.d, /etc/ha.d/conf and the present directory; none for an empty table, to be filled by lvsadm")
 	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
 	f.StringVar(&o.stateFile, "state-file", "", "`FILE` that keeps over a restart which real servers are alive; off for none. The default is the admin socket's path with .state for .sock")
 	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
@@ -96,6 +96,7 @@ func parseOptions(args []string, env func(string) string) (o options, rest []str
 			return o, nil, err
 		}
 		if f.NArg() == 0 {
+			o.config = findConfig(o.config, configDirs)
 			return o, rest, o.validate()
 		}
 		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
