@@ -350,3 +350,34 @@ func FuzzCommands(f *testing.F) {
 		}
 	})
 }
+
+// TestBoundOnConnections: beyond the bound a client waits until another one leaves.
+func TestBoundOnConnections(t *testing.T) {
+	client, _ := serve(t, newFixed())
+	var conns []net.Conn
+	for range maxConns {
+		conn, err := net.Dial("unix", client.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	for _, conn := range conns { // once all are answered, all count
+		fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := client.Table(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one more: %v", err)
+	}
+	conns[0].Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := client.Table(ctx); err != nil {
+		t.Errorf("after one left: %v", err)
+	}
+}

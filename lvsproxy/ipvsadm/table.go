@@ -199,7 +199,7 @@ func (s Show) WriteConns(w io.Writer, conns func(yield func(service.Conn) bool),
 	}
 	conns(func(c service.Conn) bool {
 		protocol, left := Protocol(c.Protocol), int64(c.Expires.Seconds())
-		_, err := fmt.Fprintf(b, "%-3s %02d:%02d  %-11s %-18s %-18s %s\n", strings.ToUpper(string(c.Protocol)), left/60, left%60, c.State,
+		_, err := fmt.Fprintf(b, "%-3s %-6s %-11s %-18s %-18s %s\n", strings.ToUpper(string(c.Protocol)), fmt.Sprintf("%02d:%02d", left/60, left%60), c.State,
 			hostPort(c.Client, protocol, names), hostPort(c.Virtual, protocol, names), hostPort(c.Server, protocol, names))
 		return err == nil
 	})
