@@ -101,7 +101,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer waiting.Wait()
 	checking, stop := context.WithCancel(context.Background()) // not ctx: checks stop in an order of our own
 	defer stop()
-	end := d.notices.start(d.states)
+	end := d.notices.start(d.known)
 	defer end()
 	if err := d.start(ctx, checking); err != nil {
 		d.checks.stop()
@@ -127,7 +127,7 @@ func (d *Director) start(ctx, checking context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.checks.start(checking)
-	d.restored = d.readStates()
+	d.readStates()
 	if err := d.apply(ctx, d.file); err != nil {
 		return err
 	}
@@ -251,7 +251,11 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 		if !def.Present() {
 			continue
 		}
-		changes, err := d.services[id].Update(def.Base())
+		s := d.services[id]
+		if s == nil {
+			continue // made by hand before a restart, and now it cannot be opened
+		}
+		changes, err := s.Update(def.Base())
 		if err != nil {
 			return fmt.Errorf("reload: %w", err) // Check has excluded it
 		}
@@ -271,16 +275,21 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 	return d.checks.set(d.wanted())
 }
 
-// readStates reads what is known from before a restart.
-func (d *Director) readStates() map[serverID]check.State {
+// readStates reads what is known from before a restart. What Options.Hand says goes before what the file says.
+func (d *Director) readStates() {
 	if d.options.StateFile == "" {
-		return nil
+		return
 	}
-	states, err := readStates(d.options.StateFile, time.Now())
+	states, edits, err := readStates(d.options.StateFile, time.Now())
 	if err != nil {
 		d.log.Warn("nothing is known of the real servers from before the start", "error", err)
 	}
-	return states
+	d.restored = states
+	for _, e := range edits {
+		if _, given := d.hand[e.ID]; !given {
+			d.remember(e.ID, e.Hand)
+		}
+	}
 }
 
 // restore gives the services what is known from before a restart.
@@ -293,11 +302,16 @@ func (d *Director) restore() {
 	d.restored = nil
 }
 
-// states returns what is known of the configured real servers.
-func (d *Director) states() []serverState {
+// known returns what is to be kept over a restart, once Run has opened the services.
+func (d *Director) known() (stateFile, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var states []serverState
+	select {
+	case <-d.started:
+	default:
+		return stateFile{}, false
+	}
+	known := stateFile{Hand: d.handEdits()}
 	for id, v := range d.configured {
 		s := d.services[id]
 		if s == nil {
@@ -305,11 +319,11 @@ func (d *Director) states() []serverState {
 		}
 		for _, r := range v.Reals {
 			if state := s.State(r.Addr); state != check.Unknown {
-				states = append(states, serverState{id, r.Addr, state})
+				known.Servers = append(known.Servers, serverState{id, r.Addr, state})
 			}
 		}
 	}
-	return states
+	return known, true
 }
 
 func virtuals(spec config.Spec) map[config.VirtualID]*config.Virtual {
@@ -329,6 +343,10 @@ func (d *Director) open(ctx context.Context) (map[config.VirtualID]*service.Serv
 			continue
 		}
 		s, err := d.openOne(ctx, def)
+		if err != nil && def.Configured == nil {
+			d.log.Error("a virtual service that was made by hand is not opened", "error", err)
+			continue
+		}
 		if err != nil {
 			for _, s := range opened {
 				d.dataplane.Close(s)

@@ -134,6 +134,10 @@ type HandEdit struct {
 func (d *Director) Hand() []HandEdit {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.handEdits()
+}
+
+func (d *Director) handEdits() []HandEdit {
 	var edits []HandEdit
 	for _, id := range d.touched {
 		edits = append(edits, HandEdit{id, d.hand[id].Clone()})
@@ -161,6 +165,7 @@ func (d *Director) edit(id config.VirtualID, change func(*service.Definition) er
 		return err
 	}
 	d.remember(id, def.Hand)
+	d.notices.keep()
 	d.publish(events)
 	return nil
 }

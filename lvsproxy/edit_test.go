@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,4 +192,38 @@ func TestDrainTimeout(t *testing.T) {
 	d.await(service.ServerDrained, b.addr)
 	gone(onB)
 	echoes(t, onOther)
+}
+
+// TestHandOutlivesRestart: what was changed by hand is in the state file, and a service that cannot be opened any more
+// keeps no director from starting.
+func TestHandOutlivesRestart(t *testing.T) {
+	a := startServer(t, "127.0.0.2", named("a"))
+	v := vips{}
+	vip, other := v.add(t, "127.0.0.1"), v.add(t, "127.0.0.1")
+	o := lvsproxy.Options{StateFile: filepath.Join(t.TempDir(), "state")}
+	d := run(t, v, "", o)
+	for _, id := range []config.VirtualID{idOf(vip), idOf(other)} {
+		if err := d.AddService(id, service.Settings{Scheduler: "wlc"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.AddServer(id, a.addrPort(), masq(7)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.stop()
+	w := vips{idOf(vip).Addr: relisten(t, vip)}
+	relisten(t, other) // somebody else has taken it
+	after := run(t, w, "", o)
+	if got := seen(after, a, a); got != "wlc b=7" && got != "wlc a=7" || len(after.Table()) != 1 {
+		t.Errorf("after a restart the table is %q, %d services", got, len(after.Table()))
+	}
+	if len(after.Hand()) != 2 {
+		t.Errorf("by hand: %+v", after.Hand())
+	}
+	if err := after.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := after.Reload(parse(t, "")); err != nil {
+		t.Error(err)
+	}
 }

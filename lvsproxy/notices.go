@@ -34,7 +34,7 @@ func newNotices(o Options) *notices {
 }
 
 // start begins the work. It returns what ends it and waits: what waits to be sent may take a few seconds then.
-func (n *notices) start(states func() []serverState) (end func()) {
+func (n *notices) start(known func() (stateFile, bool)) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var telling context.Context
 	telling, n.stop = context.WithCancel(ctx)
@@ -43,7 +43,7 @@ func (n *notices) start(states func() []serverState) (end func()) {
 	wg.Go(func() { n.alerts.Run(telling) })
 	wg.Go(func() { n.monitor.run(ctx) })
 	if n.options.StateFile != "" {
-		wg.Go(func() { keepStates(telling, n.options.StateFile, n.changed, states, n.options.Logger) })
+		wg.Go(func() { keepStates(telling, n.options.StateFile, n.changed, known, n.options.Logger) })
 	}
 	return func() {
 		cancel()
@@ -72,13 +72,18 @@ func (n *notices) configure(virtuals map[config.VirtualID]*config.Virtual) {
 	n.commands.configure(virtuals)
 }
 
-// tell passes an event on. known tells that it is from before a restart.
-func (n *notices) tell(e service.Event, known bool) {
-	n.commands.note(e, known)
+// keep has the state file written soon.
+func (n *notices) keep() {
 	select {
 	case n.changed <- struct{}{}:
 	default:
 	}
+}
+
+// tell passes an event on. known tells that it is from before a restart.
+func (n *notices) tell(e service.Event, known bool) {
+	n.commands.note(e, known)
+	n.keep()
 	n.mu.Lock()
 	v, phase := n.virtuals[e.Virtual], n.phase
 	if v == nil {

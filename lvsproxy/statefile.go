@@ -29,11 +29,12 @@ const (
 	stateVersion = 1
 )
 
-// stateFile is what the checks have found out, as it is kept over a restart.
+// stateFile is what is kept over a restart: what the checks have found out, and what was changed by hand.
 type stateFile struct {
 	Version int           `json:"version"`
 	Written time.Time     `json:"written"`
 	Servers []serverState `json:"servers"`
+	Hand    []HandEdit    `json:"hand,omitempty"`
 }
 
 // serverID is a real server of a virtual service.
@@ -49,38 +50,39 @@ type serverState struct {
 }
 
 // readStates reads a state file. A file that is not there says nothing. The error is about one that is there and says
-// nothing either: too old, or damaged.
-func readStates(path string, now time.Time) (map[serverID]check.State, error) {
+// nothing either: too old, or damaged. What was changed by hand counts however old it is.
+func readStates(path string, now time.Time) (map[serverID]check.State, []HandEdit, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state file: %w", err)
+		return nil, nil, fmt.Errorf("state file: %w", err)
 	}
 	defer f.Close()
 	var s stateFile
 	if err := json.NewDecoder(io.LimitReader(f, maxStateFile)).Decode(&s); err != nil {
-		return nil, fmt.Errorf("state file %s: %w", path, err)
+		return nil, nil, fmt.Errorf("state file %s: %w", path, err)
 	}
 	age := now.Sub(s.Written)
 	switch {
 	case s.Version != stateVersion:
-		return nil, fmt.Errorf("state file %s has version %d: expected %d", path, s.Version, stateVersion)
+		return nil, nil, fmt.Errorf("state file %s has version %d: expected %d", path, s.Version, stateVersion)
 	case age > StateMaxAge || age < -StateMaxAge:
-		return nil, fmt.Errorf("state file %s is %v old: expected at most %v", path, age.Round(time.Second), StateMaxAge)
+		return nil, s.Hand, fmt.Errorf("state file %s is %v old: expected at most %v", path, age.Round(time.Second), StateMaxAge)
 	}
 	states := make(map[serverID]check.State, len(s.Servers))
 	for _, one := range s.Servers {
 		states[serverID{one.Virtual, one.Server}] = one.State
 	}
-	return states, nil
+	return states, s.Hand, nil
 }
 
 // writeStates replaces a state file at once, so that no reader ever sees half of one. It is not synced: after a crash of the
 // machine it is too old anyway.
-func writeStates(path string, servers []serverState) error {
-	b, err := json.Marshal(stateFile{stateVersion, time.Now(), servers})
+func writeStates(path string, s stateFile) error {
+	s.Version, s.Written = stateVersion, time.Now()
+	b, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
@@ -102,15 +104,16 @@ func writeStates(path string, servers []serverState) error {
 	return nil
 }
 
-// keepStates writes a state file whenever changed says so, every stateRefresh, and at the end.
-func keepStates(ctx context.Context, path string, changed <-chan struct{}, states func() []serverState, log *slog.Logger) {
+// keepStates writes a state file whenever changed says so, every stateRefresh, and at the end. known reports false as long
+// as the file from before has not been read.
+func keepStates(ctx context.Context, path string, changed <-chan struct{}, known func() (stateFile, bool), log *slog.Logger) {
 	failing := false
 	write := func() {
-		known := states()
-		if len(known) == 0 {
-			return // nothing to keep yet, and perhaps a file from before
+		now, ok := known()
+		if !ok {
+			return
 		}
-		err := writeStates(path, known)
+		err := writeStates(path, now)
 		if err != nil && !failing {
 			log.Warn("what the checks find out is not kept for a restart", "error", err)
 		}
