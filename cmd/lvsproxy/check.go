@@ -59,7 +59,7 @@ func (o options) loadFile(path string) (*config.File, []config.Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	dataplane := o.newDataplane(nil)
+	dataplane := o.newDataplane(nil, nil)
 	return file, slices.Concat(file.Warnings, lvsproxy.Ignored(file, dataplane)), lvsproxy.Check(file, dataplane)
 }
 

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -132,14 +134,14 @@ func (o options) validate() error {
 }
 
 // director returns the options as the Director wants them; the record is told what it says.
-func (o options) director(log *slog.Logger, record *admin.Record) lvsproxy.Options {
+func (o options) director(log *slog.Logger, record *admin.Record, inherited *sockets) lvsproxy.Options {
 	drain := o.drainTimeout
 	if drain == 0 {
 		drain = -1
 	}
 	return lvsproxy.Options{
 		StateFile: o.statePath(),
-		Dataplane: o.newDataplane(log), OnEvent: record.Event, OnCheck: record.Check, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
+		Dataplane: o.newDataplane(log, inherited.of), OnEvent: record.Event, OnCheck: record.Check, RiseCount: o.rise, MaxChecks: o.maxChecks, DrainTimeout: drain, Logger: log,
 	}
 }
 
@@ -154,11 +156,11 @@ func (o options) statePath() string {
 	return o.stateFile
 }
 
-func (o options) newDataplane(log *slog.Logger) service.Dataplane {
+func (o options) newDataplane(log *slog.Logger, inherit func(config.VirtualID) []*os.File) service.Dataplane {
 	if o.dataplane == "none" {
 		return none.Dataplane{}
 	}
-	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Logger: log})
+	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Inherit: inherit, Logger: log})
 }
 
 // metricsAddr returns where to listen for --metrics.

@@ -23,6 +23,14 @@ func serve(o options, stderr io.Writer) int {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // first of all: a HUP that comes early must not end the process
 	defer signal.Stop(hup)
+	usr2 := make(chan os.Signal, 1)
+	signal.Notify(usr2, syscall.SIGUSR2)
+	defer signal.Stop(usr2)
+	inherited, err := inherit()
+	if err != nil {
+		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
+		return exitFailed
+	}
 	file, _, err := o.loadFile(o.config)
 	if err != nil {
 		return explain(err, stderr, stderr)
@@ -30,7 +38,8 @@ func serve(o options, stderr io.Writer) int {
 	log := o.logger(stderr)
 	record := admin.NewRecord()
 	o.loops = spareProcessor()
-	d, err := lvsproxy.New(file, o.director(log, record))
+	settings := o.director(log, record, inherited)
+	d, err := lvsproxy.New(file, settings)
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
@@ -38,61 +47,91 @@ func serve(o options, stderr io.Writer) int {
 	ctx, restore := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the process at once
-	if err := runDirector(ctx, d, record, o, hup, log); err != nil {
+	r := running{d: d, record: record, options: o, inherited: inherited, log: log}
+	r.handover = handover{log: log, program: programPath(), dataplane: settings.Dataplane}
+	if err := r.run(ctx, hup, usr2); err != nil {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-// runDirector runs the director and, beside it, what looks at it and the reloads.
-func runDirector(ctx context.Context, d *lvsproxy.Director, record *admin.Record, o options, hup <-chan os.Signal, log *slog.Logger) error {
+// running is a director and what is beside it.
+type running struct {
+	d         *lvsproxy.Director
+	record    *admin.Record
+	options   options
+	inherited *sockets
+	handover  handover
+	log       *slog.Logger
+}
+
+// run runs the director and, beside it, what looks at it, the reloads and the handover.
+func (r *running) run(ctx context.Context, hup, usr2 <-chan os.Signal) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	beside, stop := context.WithCancel(context.Background()) // until the drain is over: the table can be watched meanwhile
 	defer stop()
-	defer record.Close() // before the servers end, which wait for those that follow the events
-	if err := o.serveBeside(beside, &wg, d, record, log); err != nil {
+	defer r.record.Close() // before the servers end, which wait for those that follow the events
+	if err := r.serveBeside(beside, &wg); err != nil {
 		return err
 	}
-	following, unfollow := context.WithCancel(ctx)
-	defer unfollow()
-	if o.config != noConfig {
-		wg.Go(func() { d.Follow(following, o.config, config.SystemResolver{}, hup) })
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	if r.options.config != noConfig {
+		wg.Go(func() { r.d.Follow(ctx, r.options.config, config.SystemResolver{}, hup) })
 	}
 	wg.Go(func() {
 		select {
-		case <-d.Ready():
-			log.Info("ready", "virtual_services", len(d.Table()))
+		case <-r.d.Ready():
 		case <-beside.Done():
+			return
+		}
+		r.log.Info("ready", "virtual_services", len(r.d.Table()))
+		if err := notify("READY=1", fmt.Sprintf("MAINPID=%d", os.Getpid())); err != nil {
+			r.log.Warn("cannot tell systemd", "error", err)
+		}
+		r.inherited.finish()
+		if r.handover.run(ctx, usr2) {
+			r.handover.leave()
+			r.record.Close()
+			stop()
+			end()
 		}
 	})
-	return d.Run(ctx)
+	return r.d.Run(ctx)
 }
 
 // serveBeside serves the admin socket, and the metrics over TCP if asked for, until ctx ends.
-func (o options) serveBeside(ctx context.Context, wg *sync.WaitGroup, d *lvsproxy.Director, record *admin.Record, log *slog.Logger) error {
+func (r *running) serveBeside(ctx context.Context, wg *sync.WaitGroup) error {
 	serve := func(l net.Listener, h http.Handler) {
+		r.handover.listeners = append(r.handover.listeners, l)
 		wg.Go(func() {
 			if err := admin.Serve(ctx, l, h); err != nil {
-				log.Error("serving failed", "address", l.Addr(), "error", err)
+				r.log.Error("serving failed", "address", l.Addr(), "error", err)
 			}
 		})
 	}
-	if o.admin != noAdmin {
-		l, err := admin.Listen(o.admin)
+	if path := r.options.admin; path != noAdmin {
+		l, err := r.inherited.listener("unix", path)
+		if l == nil && err == nil {
+			l, err = admin.Listen(path)
+		}
 		if err != nil {
 			return fmt.Errorf("%w (choose another place by --admin PATH, or do without by --admin off)", err)
 		}
-		serve(l, admin.Handler(d, record))
+		serve(l, admin.Handler(r.d, r.record))
 	}
-	if o.metrics != "" {
-		l, err := net.Listen("tcp", o.metricsAddr())
+	if r.options.metrics != "" {
+		l, err := r.inherited.listener("tcp", r.options.metricsAddr())
+		if l == nil && err == nil {
+			l, err = net.Listen("tcp", r.options.metricsAddr())
+		}
 		if err != nil {
 			return fmt.Errorf("--metrics: %w", err)
 		}
-		log.Info("serving metrics", "address", l.Addr())
-		serve(l, admin.ReadOnly(d, record))
+		r.log.Info("serving metrics", "address", l.Addr())
+		serve(l, admin.ReadOnly(r.d, r.record))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ Options, each also as an environment variable; an option on the command line win
 const usageTail = `
 Signals:
   HUP         read the file again; connections and check results stay, and a bad file changes nothing
+  USR2        start the program anew and hand the sockets over to it; no connection is lost
   TERM, INT   take no more connections, let those there are finish, and exit; a second one exits at once
 
 Exit codes:

@@ -122,6 +122,9 @@ func (d *Dataplane) Open(_ context.Context, s *service.Service) error {
 	if id.Protocol != config.TCP && id.Protocol != config.UDP {
 		return fmt.Errorf("virtual service %s: the userspace dataplane cannot do %s", id.Addr, id.Protocol)
 	}
+	if own := s.Own(); id.Protocol == config.UDP && (own.ProxyIn || own.ProxyOut != 0) {
+		return fmt.Errorf("virtual service %s: the PROXY protocol is for tcp only", id.Addr)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.start(); err != nil {

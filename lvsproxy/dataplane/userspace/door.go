@@ -77,7 +77,6 @@ func (f *front) beginUDP() {
 		l := f.loops[i%len(f.loops)]
 		f.add(l, &counter{front: f, l: l, fd: fd, place: noPlace, flows: map[netip.AddrPort]*flow{}})
 	}
-	f.sockets = nil // they close with the last flow
 }
 
 func (f *front) add(l *loop, o opening) {
@@ -93,7 +92,9 @@ func (f *front) close() {
 	for _, d := range f.doors {
 		d.l.call(d.last)
 	}
-	closeAll(f.sockets)
+	if f.service.ID().Protocol == config.TCP { // those of UDP close with the last flow
+		closeAll(f.sockets)
+	}
 }
 
 func (d *door) open() {

@@ -51,6 +51,22 @@ func (d *Dataplane) sockets(id config.VirtualID) (sockets []int, err error) {
 	return sockets, nil
 }
 
+// Sockets returns copies of the sockets of all services, for a process that is to go on with them; see Options.Inherit.
+func (d *Dataplane) Sockets() (files []*os.File, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for s, f := range d.fronts {
+		for _, fd := range f.sockets {
+			fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				return files, fmt.Errorf("virtual service %s: %w", s.ID().Addr, os.NewSyscallError("fcntl", err))
+			}
+			files = append(files, os.NewFile(uintptr(fd), s.ID().Addr.String()))
+		}
+	}
+	return files, nil
+}
+
 func closeAll(sockets []int) {
 	for _, fd := range sockets {
 		unix.Close(fd)
