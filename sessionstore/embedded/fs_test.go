@@ -338,7 +338,7 @@ func TestCloseFull(t *testing.T) {
 // TestTinyDisk is TestFullDisk on a real file system.
 func TestTinyDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("lvsession-test", dir, "tmpfs", 0, "size=24m"); err != nil {
+	if err := unix.Mount("lvsession-test", dir, "tmpfs", 0, "size=40m"); err != nil {
 		need.Skip(t, fmt.Sprintf("no tmpfs can be mounted (%v): run as root", err))
 	}
 	t.Cleanup(func() {
@@ -351,7 +351,7 @@ func TestTinyDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(ballast, make([]byte, 18<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 34<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -37,7 +37,9 @@ type conn struct {
 	in     []byte // what has arrived and was not worked on; begins in small
 	early  []byte // what arrived while a command was waiting
 	since  time.Time
-	parked bool // the client has been silent for a while
+	parked bool      // the client has been silent for a while
+	silent time.Time // the read deadline by which a client counts as silent, if that is in force
+	taken  time.Time // the write deadline
 	out    []byte
 	leave  bool // after what was answered
 
@@ -81,6 +83,7 @@ func (c *conn) interrupt() { c.net.SetReadDeadline(past) }
 
 // arm sets the deadline of the next read.
 func (c *conn) arm(t time.Time) {
+	c.silent = time.Time{}
 	c.net.SetReadDeadline(t)
 	if c.closing.Load() {
 		c.interrupt()
@@ -88,7 +91,8 @@ func (c *conn) arm(t time.Time) {
 }
 
 // parkAfter is how long a client is silent before its connection is parked.
-const parkAfter = time.Second
+// The deadline that tells is set anew when half of it is over, so it may be as little as half as long.
+const parkAfter = 2 * time.Second
 
 // serve answers the client until it goes, is told to, or makes a mistake that leaves no way on. It returns true when the
 // connection is to be parked: nothing of it is at work then, and serve is to be called again.
@@ -202,7 +206,10 @@ func (c *conn) fill() (went, silent bool) {
 	switch {
 	case len(c.in) == 0 && !c.parked && c.opts.IdleTimeout > parkAfter:
 		silent = true
-		c.arm(now.Add(parkAfter))
+		if c.silent.Sub(now) < parkAfter/2 { // setting it costs, and need not be done for each command
+			c.arm(now.Add(parkAfter))
+			c.silent = now.Add(parkAfter)
+		}
 	case len(c.in) == 0:
 		c.arm(now.Add(c.opts.IdleTimeout))
 	case c.since.IsZero():
@@ -229,7 +236,10 @@ func (c *conn) flush() bool {
 	if len(c.out) == 0 {
 		return true
 	}
-	c.net.SetWriteDeadline(time.Now().Add(c.opts.ReadTimeout))
+	if now := time.Now(); c.taken.Sub(now) < c.opts.ReadTimeout/2 {
+		c.taken = now.Add(c.opts.ReadTimeout)
+		c.net.SetWriteDeadline(c.taken)
+	}
 	_, err := c.net.Write(c.out)
 	if c.out = c.out[:0]; cap(c.out) > keepOutput {
 		c.out = nil

@@ -76,11 +76,9 @@ func (n *names) name(namespace string, key []byte) (_ name, ok bool) {
 }
 
 func plainName(namespace string, key []byte) name {
-	h := sha256.New()
-	h.Write([]byte(namespace))
-	h.Write([]byte{0, 0})
-	h.Write(key)
-	return name{kind: plain, key: sessionstore.Key(h.Sum(nil)), prefix: prefixOf(key)}
+	var buf [sessionstore.MaxNamespaceLength + 2 + maxKey]byte
+	whole := append(append(append(buf[:0], namespace...), 0, 0), key...)
+	return name{kind: plain, key: sha256.Sum256(whole), prefix: prefixOf(key)}
 }
 
 // prefixOf returns what may be kept of a key: all up to its last colon, since clients put their ids after one.

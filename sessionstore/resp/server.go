@@ -24,11 +24,11 @@ type Options struct {
 	// LockWait is how long a SET NX of a lock is held back while somebody else has the lock. Default 2 s; a negative
 	// value: not at all. It must be shorter than clients wait for an answer.
 	LockWait time.Duration
-	// Timeout is how long one command may take; waiting for a lock is not counted. Default 10 s.
+	// Timeout is how long one command may take, to a sixteenth; waiting for a lock is not counted. Default 10 s.
 	Timeout time.Duration
 	// IdleTimeout is how long a connection may be silent. Default 1 hour.
 	IdleTimeout time.Duration
-	// ReadTimeout is how long a command may take to arrive, and an answer to be taken. Default 30 s.
+	// ReadTimeout is how long a command may take to arrive, and an answer to be taken, half of it at least. Default 30 s.
 	ReadTimeout time.Duration
 	// MaxConns is how many connections are served at once; more are refused. Default 16,384.
 	MaxConns int
@@ -75,6 +75,8 @@ type Server struct {
 	ids     atomic.Uint64 // of connections
 
 	ctx     context.Context // of all commands; ends when draining is over
+	prompt  contexts        // of those that wait for nobody
+	patient contexts        // of those that may wait for a lock
 	stop    context.CancelFunc
 	closing atomic.Bool
 	serving sync.WaitGroup // connections
@@ -98,6 +100,8 @@ func New(svc *sessionstore.Service, o Options) (*Server, error) {
 	}
 	s.metrics = newMetrics(s)
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.prompt.parent, s.prompt.timeout = s.ctx, o.Timeout
+	s.patient.parent, s.patient.timeout = s.ctx, o.Timeout+max(0, o.LockWait)
 	return s, nil
 }
 

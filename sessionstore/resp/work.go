@@ -84,14 +84,12 @@ func (c *call) run() {
 	class, err := classNone, c.check()
 	if err == nil {
 		class = c.cmd.class
-		timeout := c.opts.Timeout
+		contexts := &c.prompt
 		if c.cmd.locks {
-			timeout += max(0, c.opts.LockWait)
+			contexts = &c.patient
 		}
-		var cancel context.CancelFunc
-		c.ctx, cancel = context.WithTimeout(c.conn.ctx, timeout)
+		c.ctx = contexts.at(began)
 		err = c.cmd.run(c)
-		cancel()
 	}
 	outcome := succeeded
 	if err != nil {
