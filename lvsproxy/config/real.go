@@ -230,7 +230,7 @@ func (p *parser) resolveRange(s *section, line realLine) (first netip.Addr, coun
 }
 
 // realPort returns the port that a line names, 0 for none, and the one of its real servers in the table: IPVS rewrites
-// ports only with masq, and ipvsadm takes the virtual service's for none.
+// ports only with masq, and takes 0, which ldirectord gives it for none, for the virtual service's.
 func (p *parser) realPort(s *section, line realLine) (named, port uint16, ok bool) {
 	virtual := s.virtual.ID
 	if line.port != "" && line.port != "0" {

@@ -1,4 +1,4 @@
-# Runs ldirectord's own parser over files, for TestLikeLdirectord.
+# Runs ldirectord's own parser over files, for TestLikeLdirectord and package convert's tests.
 #
 #   perl ldirectord.pl /usr/sbin/ldirectord ANY_GOOD_FILE
 #
@@ -35,8 +35,22 @@ sub answer {
 		1;
 	};
 	my $json = JSON::PP->new->canonical;
-	my $answer = $ok ? file() : { refused => $log };
+	my $answer = !$ok ? { refused => $log } : $ENV{LDIRECTORD_COMMANDS} ? commands() : file();
 	print $answers $json->encode($answer), "\n";
+}
+
+# commands are the arguments with which ldirectord calls ipvsadm to add the services and, were they up, their servers.
+sub commands {
+	no warnings;
+	my @commands;
+	for my $v (@main::VIRTUAL) {
+		push @commands, "-A $v->{flags}";
+		for my $r (@{ $v->{real} }) { # as in _restore_service
+			my $limits = join '', map { $r->{ $_->[1] } ? " $_->[0] $r->{$_->[1]}" : () } ['-x', 'u-threshold'], ['-y', 'l-threshold'];
+			push @commands, "-a $v->{proto} " . main::get_virtual_option($v) . " -r $r->{server}:$r->{port} $r->{forw} -w $r->{weight}$limits";
+		}
+	}
+	return { commands => \@commands };
 }
 
 sub file {
