@@ -329,6 +329,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"--frobnicate"}, "", 2, "not defined: -frobnicate"},
 		{[]string{"start"}, "", 2, `unexpected argument "start"`},
 		{nil, "LVSPROXY_RISE=many", 2, `environment variable LVSPROXY_RISE is "many"`},
+		{[]string{"check", file("empty.cf", "")}, "", 0, "empty.cf is good: virtual services: 0"},
 		{[]string{"check", "none"}, "", 0, "none is good: virtual services: 0"},
 		{[]string{"check", gate, "--dataplane", "none"}, "", 0, "gate.cf is good"},
 		{[]string{"--config", good, "--admin", "off", "--metrics", "nowhere"}, "", 1, "lvsproxy: --metrics: "},

@@ -28,8 +28,8 @@ func NewInput(r io.Reader) *Input { return &Input{r: bufio.NewReaderSize(r, maxL
 // Line returns how many lines were read.
 func (in *Input) Line() int { return in.n }
 
-// Next returns the arguments of the next line that has any, or io.EOF. As in ipvsadm, a last line that ends in a blank
-// and no newline does not count.
+// Next returns the arguments of the next line that has any, or io.EOF. As in ipvsadm, a last line that ends in two
+// blanks and no newline does not count.
 func (in *Input) Next() ([]string, error) {
 	for {
 		line, err := in.r.ReadSlice('\n')
@@ -38,7 +38,7 @@ func (in *Input) Next() ([]string, error) {
 			return nil, fmt.Errorf("line %d is longer than %d bytes", in.n+1, maxLine)
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
-		case err != nil && (len(line) == 0 || isBlank(rune(line[len(line)-1]))):
+		case err != nil && (len(line) == 0 || endsInBlanks(string(line))):
 			return nil, io.EOF
 		}
 		in.n++
@@ -53,6 +53,8 @@ func (in *Input) Next() ([]string, error) {
 }
 
 func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
+
+func endsInBlanks(s string) bool { return len(strings.TrimRightFunc(s, isBlank)) <= len(s)-2 }
 
 func words(line string) (words []string, tooLong bool) {
 	for _, word := range strings.FieldsFunc(line, isBlank) {

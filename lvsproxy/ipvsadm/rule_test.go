@@ -124,7 +124,9 @@ func TestInput(t *testing.T) {
 		{"-C\n-A -t 1.1.1.1:80\n", [][]string{{"-C"}, {"-A", "-t", "1.1.1.1:80"}}},
 		{"ipvsadm -C\r\n\t -L ipvsadm  -n \n", [][]string{{"-C"}, {"-L", "-n"}}},
 		{"# no comment\n-C", [][]string{{"#", "no", "comment"}, {"-C"}}},
-		{"-C\n-L ", [][]string{{"-C"}}},
+		{"-C\n-L", [][]string{{"-C"}, {"-L"}}},
+		{"-C\n-L ", [][]string{{"-C"}, {"-L"}}},
+		{"-C\n-L  ", [][]string{{"-C"}}},
 		{"ipvsadm\n-C\n", [][]string{{"-C"}}},
 	}
 	for _, tt := range tests {
