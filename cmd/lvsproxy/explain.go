@@ -107,7 +107,7 @@ func (e *explainer) check(v config.Virtual) {
 	negotiate := fmt.Sprintf("a %s exchange must succeed", c.Service)
 	switch c.Service {
 	case "http", "https", "http_proxy":
-		negotiate = fmt.Sprintf("%s by %s must succeed, with an answer that matches what the server's line or receive says", c.Method, c.Service)
+		negotiate = fmt.Sprintf("%s by %s of the server's request must succeed, with an answer that matches if one is given", c.Method, c.Service)
 	case "none":
 		negotiate = "none, because service is none: servers always count as alive"
 	}
@@ -118,7 +118,7 @@ func (e *explainer) check(v config.Virtual) {
 	text := map[config.CheckType]string{
 		config.CheckNegotiate: negotiate, config.CheckConnect: connect, config.CheckPing: "a ping must be answered",
 		config.CheckCombined: fmt.Sprintf("a connection must open %d times, and then %s", c.Every, negotiate),
-		config.CheckOn:       "none: servers always count as alive", config.CheckOff: "none: no server is ever used, nor the fallback",
+		config.CheckOn:       "none: servers always count as alive", config.CheckOff: "none: servers always count as dead",
 		config.CheckExternal:     fmt.Sprintf("program %s must exit with 0", c.Command),
 		config.CheckExternalPerl: fmt.Sprintf("Perl program %s must exit with 0", c.Command),
 	}[c.Type]

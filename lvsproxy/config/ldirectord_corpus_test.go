@@ -167,6 +167,7 @@ var corpus = []struct{ name, differs, text string }{
 	{"callback without quotes", "", "callback=/bin/x\n"},
 	{"logfile without quotes", "", "logfile=local0\n"},
 
+	{"own directives in comments", "", "#lvsproxy: slowstart = 30\n" + v80 + "\treal=10.0.0.2:80 masq\n\t#lvsproxy: maxconn = 2000\n#lvsproxy: risecount=2\n\tscheduler=rr\n"},
 	{"a blank line in a section", "we are kinder: it does not end the section", v80 + "\tscheduler=rr\n\n\treal=10.0.0.2:80 masq\n"},
 	{"only blanks in a section's line", "we are kinder: such a line is a blank line", v80 + "\tscheduler=rr\n\t   \n\treal=10.0.0.2:80 masq\n"},
 	{"a section without lines at the end", "ldirectord reads it twice and finds a duplicate", v80},

@@ -49,6 +49,9 @@ func TestRules(t *testing.T) {
 		{"always up", "virtual=10.0.0.1:53\n\tchecktype=on\n\tops=yes\n\treal=10.0.0.2:53 masq\n",
 			"-A -u 10.0.0.1:53 -s wrr -o\n-a -u 10.0.0.1:53 -r 10.0.0.2:53 -m -w 1\n",
 			"-A -u 10.0.0.1:53 -s wrr -o\n-a -u 10.0.0.1:53 -r 10.0.0.2:53 -m -w 1\n"},
+		{"always down, as ldirectord's code has it; its manual says that the fallback is out too", "virtual=10.0.0.1:80\n\tchecktype=off\n\treal=10.0.0.2:80 masq\n\tfallback=127.0.0.1\n",
+			"-A -t 10.0.0.1:80 -s wrr\n-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 1\n",
+			"-A -t 10.0.0.1:80 -s wrr\n-a -t 10.0.0.1:80 -r 127.0.0.1:80 -g -w 1\n"},
 		{"mark, persistence, flags", "virtual6=7\n\tscheduler=sh\n\tschedflags=sh-port\n\tpersistent=60\n\tnetmask=64\n\treal6=[2001:db8::2] gate\n",
 			"-A -f 7 -6 -s sh -p 60 -M 64 -b sh-port\n-a -f 7 -6 -r [2001:db8::2]:0 -g -w 1\n",
 			"-A -f 7 -6 -s sh -p 60 -M 64 -b sh-port\n"},
@@ -170,4 +173,24 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("%q: got %v, want %s", tt.rules, err, tt.want)
 		}
 	}
+}
+
+// FuzzRead: no rules panic, and what is read can be written as a file that says the same.
+func FuzzRead(f *testing.F) {
+	f.Add("-A -t 10.0.0.1:80 -s wlc -p 60 -M 255.255.0.0\n-a -t 10.0.0.1:80 -r 10.0.0.2:81 -m -w 3 -x 5 -y 2\n")
+	f.Add("ipvsadm -A -f 7 -6 -s sh -b sh-port\nipvsadm -a -f 7 -6 -r [2001:db8::2]:0 -g\n")
+	f.Add("-A -u 10.0.0.1:53 -o\n-a -u 10.0.0.1:53 -r 10.0.0.2 -i --tun-type ipip\n-A -t 10.0.0.1:21\n-A -u 10.0.0.1:5060\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		spec, err := convert.Read(strings.NewReader(text), numbers{})
+		if err != nil {
+			return
+		}
+		again, err := config.Parse("f.cf", []byte(config.Format(spec)), numbers{})
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, config.Format(spec))
+		}
+		if !again.Spec.Equal(spec) {
+			t.Fatalf("got  %+v\nwant %+v", again.Spec, spec)
+		}
+	})
 }

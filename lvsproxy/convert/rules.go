@@ -30,10 +30,7 @@ func Rules(s config.Spec, state State) []ipvsadm.Command {
 		add := func(server ipvsadm.Server) {
 			rules = append(rules, ipvsadm.Command{Verb: ipvsadm.AddServer, Service: identity(service), Server: server})
 		}
-		if v.Check.Type == config.CheckOff { // ldirectord adds neither real servers nor the fallback
-			continue
-		}
-		down := state == Down && v.Check.Type != config.CheckOn
+		down := state == Down && v.Check.Type != config.CheckOn || v.Check.Type == config.CheckOff
 		if !v.Fallback.IsZero() && (down || len(v.Reals) == 0) {
 			add(serverOf(v, config.Real{Addr: v.Fallback.Addr, Forward: v.Fallback.Forward, Weight: 1}))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -98,6 +99,9 @@ func virtualOf(id config.VirtualID, s ipvsadm.Service) (config.Virtual, error) {
 	if s.Engine != "" {
 		return config.Virtual{}, fmt.Errorf("an ldirectord.cf has no persistence engines: expected no --pe %s", s.Engine)
 	}
+	if strings.Trim(s.Scheduler, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return config.Virtual{}, fmt.Errorf("scheduler %q: an ldirectord.cf has lower-case letters", s.Scheduler)
+	}
 	v := config.Virtual{
 		ID: id, Scheduler: s.Scheduler, OnePacket: s.OnePacket, CleanStop: true,
 		Check: config.Check{
@@ -127,6 +131,9 @@ func virtualOf(id config.VirtualID, s ipvsadm.Service) (config.Virtual, error) {
 func addServer(v *config.Virtual, s ipvsadm.Server) error {
 	if s.Tunnel.Type != "" && s.Tunnel.Type != "ipip" {
 		return fmt.Errorf("an ldirectord.cf has no tunnels of type %s: expected ipip", s.Tunnel.Type)
+	}
+	if s.Addr.Addr().Is6() != (v.ID.IPv6 || v.ID.Addr.Addr().Is6()) {
+		return fmt.Errorf("real server %s: an ldirectord.cf has no servers of another family than the service's", s.Addr)
 	}
 	for _, r := range v.Reals {
 		if r.Addr == s.Addr {
