@@ -1,0 +1,155 @@
+// Command fronts measures what can stand in front of real servers, side by side: lvsproxy's userspace dataplane, HAProxy
+// and nginx's stream module, and no front at all. It needs root, for the network that it makes of namespaces, and the
+// Debian packages haproxy, nginx-light, libnginx-mod-stream and wrk.
+//
+//	go run ./bench/fronts [--rounds N]
+//
+// All sides get the same load and take turns in every round; figures are medians over the rounds, with the least and the
+// most. CPU time is that of the front's own processes. What the kernel does for them in interrupts (the receiving half of
+// a packet's way) is charged to whoever runs at that moment, to the fronts alike but not fully; and the machine's cores
+// carry client and real servers too, so a front that needs less leaves more to them. Compare CPU time first.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/lvsession/lvsession/bench/internal/figures"
+	"github.com/lvsession/lvsession/bench/rig/namespaces"
+)
+
+type options struct {
+	rounds int
+	span   time.Duration
+	conns  []int
+	only   figures.List
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse(os.Args[1:])
+	if err == nil {
+		err = o.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fronts:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (o options, err error) {
+	var conns figures.List
+	f := flag.NewFlagSet("fronts", flag.ExitOnError)
+	f.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
+	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
+	f.Var(&conns, "conns", "open connections; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
+	f.Var(&o.only, "load", "measure only this load (new, kept, bodies); may be repeated")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.rounds < 1 || o.span < time.Second || o.span > time.Minute {
+		return o, errors.New("rounds or span are out of range: at least 1, and 1s to 1m")
+	}
+	if len(conns) == 0 {
+		conns = figures.List{"10", "1000", "10000"}
+	}
+	most := mostConns()
+	for _, text := range conns {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return o, fmt.Errorf("%q connections", text)
+		}
+		o.conns = append(o.conns, min(n, most))
+	}
+	return o, nil
+}
+
+// mostConns is how many connections a front can have: two files each, and some hundred more.
+func mostConns() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return 100
+	}
+	return max(10, (int(min(files.Max, 1<<20))-2000)/2)
+}
+
+func (o options) run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "fronts-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers are another user
+		return err
+	}
+	rig, err := namespaces.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer rig.Stop()
+	sides, stop, err := start(ctx, rig, dir)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d cores; %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.rounds, o.span)
+	for _, s := range sides {
+		fmt.Printf("%s: %s\n", s.name, s.version)
+	}
+	results, err := o.measure(ctx, rig, sides)
+	tabulate(os.Stdout, results)
+	return err
+}
+
+// measure runs every load at every number of connections on all sides by turns.
+func (o options) measure(ctx context.Context, rig *namespaces.Rig, sides []*side) ([]*result, error) {
+	var results []*result
+	for _, l := range loads {
+		if !o.wants(l.name) {
+			continue
+		}
+		for _, conns := range o.conns {
+			if l.most > 0 && conns > l.most {
+				continue
+			}
+			r := &result{load: l, conns: conns}
+			for _, s := range sides {
+				r.sides = append(r.sides, &figuresOf{side: s})
+			}
+			results = append(results, r)
+		}
+	}
+	for round := range o.rounds {
+		for _, r := range results {
+			for i := range r.sides {
+				f := r.sides[(i+round)%len(r.sides)]
+				if err := o.one(ctx, rig, r, f); err != nil {
+					return results, fmt.Errorf("%s, %s, %d connections: %w", f.side.name, r.load.what, r.conns, err)
+				}
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %s, %d connections\n", round+1, r.load.what, r.conns)
+		}
+	}
+	return results, nil
+}
+
+func (o options) wants(load string) bool {
+	if len(o.only) == 0 {
+		return true
+	}
+	for _, name := range o.only {
+		if name == load {
+			return true
+		}
+	}
+	return false
+}
