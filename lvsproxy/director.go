@@ -67,6 +67,7 @@ func abilities(dataplane service.Dataplane) config.Abilities {
 	a.SlowStart = true
 	_, a.DrainTimeout = dataplane.(service.Ender)
 	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback, a.Maintenance = true, true, true, true, true, true
+	a.Execute = true // by whoever makes a Director: see Options.OnLoad
 	return a
 }
 

@@ -38,7 +38,9 @@ func serve(o options, stderr io.Writer) int {
 	log := o.logger(stderr)
 	record := admin.NewRecord()
 	o.loops = spareProcessor()
+	others := newExecutions(o, stderr, log)
 	settings := o.director(log, record, inherited)
+	settings.OnLoad = func(file *config.File) { others.set(file.Spec.Execute) }
 	d, err := lvsproxy.New(file, settings)
 	if err != nil {
 		return explain(err, stderr, stderr)
@@ -47,7 +49,11 @@ func serve(o options, stderr io.Writer) int {
 	ctx, restore := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer restore()
 	context.AfterFunc(ctx, restore) // a second signal ends the process at once
-	r := running{d: d, record: record, options: o, inherited: inherited, log: log}
+	defer others.wait()
+	defer others.stop()
+	context.AfterFunc(ctx, others.stop) // they drain while this one does
+	others.set(file.Spec.Execute)
+	r := running{d: d, record: record, options: o, inherited: inherited, others: others, log: log}
 	r.handover = handover{log: log, program: programPath(), dataplane: settings.Dataplane}
 	if err := r.run(ctx, hup, usr2); err != nil {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
@@ -63,6 +69,7 @@ type running struct {
 	options   options
 	inherited *sockets
 	handover  handover
+	others    *executions
 	log       *slog.Logger
 }
 
@@ -93,6 +100,7 @@ func (r *running) run(ctx context.Context, hup, usr2 <-chan os.Signal) error {
 		}
 		r.inherited.finish()
 		if r.handover.run(ctx, usr2) {
+			r.others.stop() // the next process starts its own, once these have closed their VIPs
 			r.handover.leave()
 			r.record.Close()
 			stop()
