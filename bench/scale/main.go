@@ -57,7 +57,7 @@ func parse() (o options, err error) {
 	flag.IntVar(&o.clients, "clients", 64, "operations in flight at most")
 	flag.IntVar(&o.rate, "rate", 1000, "operations a second")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians over them")
-	flag.DurationVar(&o.span, "span", 3*time.Second, "length of one measurement")
+	flag.DurationVar(&o.span, "span", 8*time.Second, "length of one measurement; collection finds its pace anew in each, which takes some seconds")
 	flag.IntVar(&o.memory, "memory", 400, "DataMemory of each NDB data node, in MB")
 	flag.StringVar(&o.dir, "dir", "", "where to keep the files, on the kind of disk that counts; default: a new temporary folder")
 	flag.Parse()
