@@ -17,7 +17,7 @@ func TestLikeLdirectordDrawn(t *testing.T) {
 	accepted, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawText(t)
-		if _, err := Parse("t.cf", []byte(text), SystemResolver{}); err == nil {
+		if _, err := Parse("t.cf", []byte(text), localNames{}); err == nil {
 			accepted++
 		} else {
 			refused++
