@@ -49,14 +49,23 @@ func (d *Director) DeleteServer(id config.VirtualID, addr netip.AddrPort) error 
 // Flush removes all virtual services, as "ipvsadm -C" does.
 func (d *Director) Flush() error {
 	d.mu.Lock()
-	ids := d.ids()
-	d.mu.Unlock()
-	for _, id := range ids {
-		if err := d.DeleteService(id); err != nil && !errors.Is(err, service.ErrNoService) {
-			return err
-		}
+	defer d.mu.Unlock()
+	if !d.running {
+		return ErrNotRunning
 	}
-	return nil
+	var events []service.Event
+	for _, id := range d.ids() {
+		def := d.definition(id)
+		if err := def.DeleteService(); err != nil {
+			return err // never: it is in the table
+		}
+		d.remove(id, d.services[id])
+		d.remember(id, def.Hand)
+		events = append(events, event(service.ServiceRemoved, id, "by hand"))
+	}
+	d.notices.keep()
+	d.publish(events)
+	return d.checks.set(d.wanted())
 }
 
 // Zero sets the counters and rates of a virtual service to 0, or of all if id is nil, as "ipvsadm -Z" does.
@@ -212,14 +221,22 @@ func (d *Director) realize(def service.Definition, edited []netip.AddrPort) ([]s
 		return s.SetHand(def.Hand, edited...)
 	case s != nil:
 		d.remove(def.ID, s)
-		return []service.Event{event(service.ServiceRemoved, def.ID, "by hand")}, d.checks.set(d.wanted())
+		return []service.Event{event(service.ServiceRemoved, def.ID, "by hand")}, d.recheck(def)
 	case def.Present():
 		s, err := d.openOne(context.Background(), def)
 		if err != nil {
 			return nil, err
 		}
 		d.services[def.ID] = s
-		return []service.Event{event(service.ServiceAdded, def.ID, "by hand")}, d.checks.set(d.wanted())
+		return []service.Event{event(service.ServiceAdded, def.ID, "by hand")}, d.recheck(def)
 	}
 	return nil, nil
+}
+
+// recheck has the checks follow a service that came or went.
+func (d *Director) recheck(def service.Definition) error {
+	if def.Configured == nil {
+		return nil // it has none, and -R may add thousands of its kind
+	}
+	return d.checks.set(d.wanted())
 }
