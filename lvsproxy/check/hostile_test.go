@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,8 +112,23 @@ func certificate(t *testing.T) *tls.Certificate {
 	return &s.TLS.Certificates[0]
 }
 
+// standardLogIs makes the standard logger write to w until the test ends.
+func standardLogIs(t *testing.T, w io.Writer) {
+	log.SetOutput(w)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+}
+
+// noLog fails a test when something is written to it.
+type noLog struct{ t *testing.T }
+
+func (w noLog) Write(b []byte) (int, error) {
+	w.t.Errorf("in the standard log: %.100q", b)
+	return len(b), nil
+}
+
 // TestHostile: no server can make a check succeed, go on for longer than its time-out, or keep anything behind.
 func TestHostile(t *testing.T) {
+	standardLogIs(t, noLog{t}) // what a server says does not get there
 	for _, service := range Services() {
 		if service == "none" || service == "radius" {
 			continue

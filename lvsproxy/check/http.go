@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 const (
@@ -39,20 +40,39 @@ func newHTTP(s Spec) (probe, error) {
 // client returns a client for one check: its connections end with ctx. (An http.Transport lets a TLS handshake that hangs
 // go on for ever when a request is given up; and between checks, nothing of a client needs to be kept.)
 func (p *httpCheck) client(ctx context.Context) *http.Client {
+	dial := func(network, address string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return bounded(ctx, c, 2*MaxAnswer), nil // room for header and TLS
+	}
+	// ldirectord verifies no certificate either: real servers have that of the VIP's name, if any.
+	secure := &tls.Config{InsecureSkipVerify: true, ServerName: strings.Trim(p.spec.VirtualHost, "[]")}
 	transport := &http.Transport{ // no proxy of the environment's: the server itself is to answer
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, network, address)
+			c, err := dial(network, address)
 			if err != nil {
 				return nil, err
 			}
-			return bounded(ctx, c, 2*MaxAnswer), nil // room for header and TLS
+			return newSecondWord(ctx, c), nil
+		},
+		DialTLSContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(network, address)
+			if err != nil {
+				return nil, err
+			}
+			t := tls.Client(c, secure)
+			if err := t.HandshakeContext(ctx); err != nil {
+				c.Close()
+				return nil, err
+			}
+			return newSecondWord(ctx, t), nil
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
-		// ldirectord verifies no certificate either: real servers have that of the VIP's name, if any.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: strings.Trim(p.spec.VirtualHost, "[]")},
 	}
 	if p.spec.Service == "http_proxy" {
 		transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: p.spec.Target.String()})
@@ -94,6 +114,33 @@ func (p *httpCheck) ask(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s, but the answer of %d bytes does not match receive", answer.Status, len(body))
 	}
 	return answer.Status, nil
+}
+
+// secondWord is a connection on which nothing is read before something was written: http.Transport writes what comes
+// unasked into the standard log, thousands of bytes of it, and cannot be told not to.
+type secondWord struct {
+	net.Conn
+	ctx   context.Context
+	once  sync.Once
+	spoke chan struct{}
+}
+
+func newSecondWord(ctx context.Context, c net.Conn) *secondWord {
+	return &secondWord{Conn: c, ctx: ctx, spoke: make(chan struct{})}
+}
+
+func (c *secondWord) Read(b []byte) (int, error) {
+	select {
+	case <-c.spoke:
+	case <-c.ctx.Done():
+		return 0, c.ctx.Err()
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *secondWord) Write(b []byte) (int, error) {
+	c.once.Do(func() { close(c.spoke) })
+	return c.Conn.Write(b)
 }
 
 // parseURL returns what an HTTP check asks for.

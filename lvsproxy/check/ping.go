@@ -28,6 +28,9 @@ func newPing(s Spec) probe {
 		stop := context.AfterFunc(ctx, func() { p.Close() })
 		defer stop()
 		for attempt := range max(s.Count, 1) {
+			if err = ctx.Err(); err != nil {
+				break
+			}
 			err = p.ping(attempt, s.ConnectTimeout)
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				break
