@@ -15,19 +15,19 @@ type load struct {
 	name, what, unit string
 	path             string
 	args             []string // for wrk
-	most             int      // connections; 0 is any number
+	active           int      // how many connections are busy at once, at most: more wait for each other on the machine's cores
 }
 
 var loads = []load{
-	{"new", "a new connection for each request", "connections", "/index.html", []string{"-H", "Connection: close"}, 0},
-	{"kept", "requests on kept connections", "requests", "/index.html", nil, 0},
+	{"new", "a new connection for each request", "connections", "/index.html", []string{"-H", "Connection: close"}, 64},
+	{"kept", "requests on kept connections", "requests", "/index.html", nil, 64},
 	{"bodies", "bodies of 10 MB", "bodies", "/body", nil, 10},
 }
 
 // one measures one side once.
 func (o options) one(ctx context.Context, rig *namespaces.Rig, r *result, f *figuresOf) error {
 	args := append([]string{
-		"-t1", "-c" + strconv.Itoa(r.conns), "-d" + strconv.Itoa(int(o.span.Seconds())) + "s", "--timeout", "30s", "--latency",
+		"-t1", "-c" + strconv.Itoa(min(r.conns, r.load.active)), "-d" + strconv.Itoa(int(o.span.Seconds())) + "s", "--timeout", "30s", "--latency",
 	}, r.load.args...)
 	before := f.side.processor()
 	out, err := rig.Command(ctx, namespaces.Client, "wrk", append(args, "http://"+f.side.addr+r.load.path)...).CombinedOutput()

@@ -4,7 +4,7 @@
 //
 //	go run ./bench/fronts [--rounds N]
 //
-// All sides get the same load and take turns in every round; figures are medians over the rounds, with the least and the
+// Of the open connections up to 64 are busy; on the others nothing moves. All sides get the same load and take turns in every round; figures are medians over the rounds, with the least and the
 // most. CPU time is that of the front's own processes. What the kernel does for them in interrupts (the receiving half of
 // a packet's way) is charged to whoever runs at that moment, to the fronts alike but not fully; and the machine's cores
 // carry client and real servers too, so a front that needs less leaves more to them. Compare CPU time first.
@@ -36,6 +36,12 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) == 4 && os.Args[1] == holding {
+		if err := runHold(os.Args[2], os.Args[3]); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	o, err := parse(os.Args[1:])
 	if err == nil {
 		err = o.run(ctx)
@@ -51,7 +57,7 @@ func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("fronts", flag.ExitOnError)
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
-	f.Var(&conns, "conns", "open connections; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
+	f.Var(&conns, "conns", "open connections, of which up to 64 are busy, 10 with bodies; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
 	f.Var(&o.only, "load", "measure only this load (new, kept, bodies); may be repeated")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -110,36 +116,50 @@ func (o options) run(ctx context.Context) error {
 	return err
 }
 
-// measure runs every load at every number of connections on all sides by turns.
+// measure runs every load at every number of open connections on all sides by turns.
 func (o options) measure(ctx context.Context, rig *namespaces.Rig, sides []*side) ([]*result, error) {
 	var results []*result
 	for _, l := range loads {
-		if !o.wants(l.name) {
-			continue
-		}
 		for _, conns := range o.conns {
-			if l.most > 0 && conns > l.most {
-				continue
-			}
 			r := &result{load: l, conns: conns}
 			for _, s := range sides {
 				r.sides = append(r.sides, &figuresOf{side: s})
 			}
-			results = append(results, r)
+			if o.wants(l.name) {
+				results = append(results, r)
+			}
 		}
 	}
 	for round := range o.rounds {
-		for _, r := range results {
-			for i := range r.sides {
-				f := r.sides[(i+round)%len(r.sides)]
-				if err := o.one(ctx, rig, r, f); err != nil {
-					return results, fmt.Errorf("%s, %s, %d connections: %w", f.side.name, r.load.what, r.conns, err)
+		for _, conns := range o.conns {
+			for i := range sides {
+				turn := (i + round) % len(sides)
+				if err := o.turn(ctx, rig, results, conns, turn); err != nil {
+					return results, fmt.Errorf("%s, %d connections: %w", sides[turn].name, conns, err)
 				}
 			}
-			fmt.Fprintf(os.Stderr, "round %d: %s, %d connections\n", round+1, r.load.what, r.conns)
+			fmt.Fprintf(os.Stderr, "round %d: %d connections\n", round+1, conns)
 		}
 	}
 	return results, nil
+}
+
+// turn runs all loads at one number of open connections on one side.
+func (o options) turn(ctx context.Context, rig *namespaces.Rig, results []*result, conns, turn int) error {
+	release, err := hold(ctx, rig, results[0].sides[turn].side, conns-loads[0].active)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, r := range results {
+		if r.conns != conns {
+			continue
+		}
+		if err := o.one(ctx, rig, r, r.sides[turn]); err != nil {
+			return fmt.Errorf("%s: %w", r.load.what, err)
+		}
+	}
+	return nil
 }
 
 func (o options) wants(load string) bool {

@@ -161,8 +161,8 @@ func writeFiles(dir string) error {
 defaults
 	mode tcp
 	timeout connect 3s
-	timeout client 60s
-	timeout server 60s
+	timeout client 10m
+	timeout server 10m
 	option splice-auto
 listen front
 	bind %s:%s backlog 65535
@@ -189,7 +189,7 @@ stream {
 		files[string(h)+".conf"] = fmt.Sprintf(`daemon off; pid %[1]s/%[2]s.pid; error_log stderr crit; worker_processes 1; worker_rlimit_nofile %[3]d;
 events { worker_connections %[3]d; }
 http {
-	access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 60s;
+	access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 600s; client_header_timeout 600s;
 	client_body_temp_path %[1]s/%[2]s-b; proxy_temp_path %[1]s/%[2]s-p; fastcgi_temp_path %[1]s/%[2]s-f; uwsgi_temp_path %[1]s/%[2]s-u; scgi_temp_path %[1]s/%[2]s-s;
 	server { listen 80 backlog=65535; root %[1]s; }
 }
