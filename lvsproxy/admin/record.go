@@ -18,6 +18,10 @@ type Event struct {
 	Virtual string `json:"virtual"`
 	// Server is the address of the real or fallback server; empty for events about the whole service.
 	Server string `json:"server,omitempty"`
+	// OldWeight and Weight are the server's weights in the table before and after; 0 also where it was not, or is no
+	// longer, in the table.
+	OldWeight int `json:"old_weight,omitempty"`
+	Weight    int `json:"weight,omitempty"`
 	// Reason says why, for people.
 	Reason string `json:"reason,omitempty"`
 }
@@ -50,7 +54,7 @@ func NewRecord() *Record {
 func (rec *Record) Event(s service.Event) {
 	event := Event{Time: s.Time, Kind: s.Kind, Virtual: nameOf(s.Virtual), Reason: s.Reason}
 	if s.Server.IsValid() {
-		event.Server = s.Server.String()
+		event.Server, event.OldWeight, event.Weight = s.Server.String(), s.OldWeight, s.Weight
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
