@@ -1,9 +1,10 @@
 // Command player runs the scenarios of a recording, read from standard input, each in a network namespace of its own, and
 // writes the recording anew on standard output. It runs in the guest of package qemu. Its argument is the
-// kind of scenario: ipvsadm or picks.
+// kind of scenario: ipvsadm, picks or ldirectord.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,23 +36,24 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	players := map[string]func() (player, error){"ipvsadm": newCommands, "picks": newPicks}
+	players := map[string]func() (player, error){"ipvsadm": newCommands, "picks": newPicks, "ldirectord": newDirector}
 	begin, ok := players[strings.Join(os.Args[1:], " ")]
 	if !ok {
 		return fmt.Errorf("unknown kind of scenario %q", os.Args[1:])
 	}
 	runtime.LockOSThread() // only this thread changes its network namespace
+	var errs []error       // a scenario that fails keeps the others from nothing
 	for _, scenario := range file.Scenarios {
 		if err := play(begin, scenario.Steps); err != nil {
-			return fmt.Errorf("%s: %w", scenario.Name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", scenario.Name, err))
 		}
 	}
 	_, err = os.Stdout.Write(recording.Format(file))
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 // play runs the steps in a network namespace of their own and notes in them what happened.
-func play(begin func() (player, error), steps []recording.Step) error {
+func play(begin func() (player, error), steps []recording.Step) (err error) {
 	if err := newNetwork(); err != nil {
 		return err
 	}
@@ -59,11 +61,12 @@ func play(begin func() (player, error), steps []recording.Step) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, p.end()) }()
 	for i := range steps {
 		steps[i].Stdout, steps[i].Stderr, steps[i].Code = "", "", 0
 		if err := p.play(&steps[i]); err != nil {
 			return fmt.Errorf("%s: %w", steps[i].Command, err)
 		}
 	}
-	return p.end()
+	return nil
 }

@@ -42,12 +42,20 @@ func record(ctx context.Context, parts []string) error {
 	if err := guest.Install(ctx, playerPackage); err != nil {
 		return err
 	}
-	all, err := replay(ctx, guest, paths)
-	if err != nil {
-		return err
+	var scripts []*recording.File
+	for _, path := range paths {
+		file, err := recording.Read(path)
+		if err != nil {
+			return err
+		}
+		scripts = append(scripts, file)
 	}
+	all, failed := replay(ctx, guest, paths, scripts)
 	for i, path := range paths {
 		file := all[i]
+		if file == nil {
+			continue
+		}
 		if err := os.WriteFile(path, recording.Format(file), 0o644); err != nil {
 			return err
 		}
@@ -57,7 +65,7 @@ func record(ctx context.Context, parts []string) error {
 		}
 		fmt.Printf("%s: %d scenarios, %d commands\n", path, len(file.Scenarios), steps)
 	}
-	return nil
+	return failed
 }
 
 func wanted(path string, parts []string) bool {

@@ -27,46 +27,45 @@ func files(root string) ([]string, error) {
 }
 
 // timeout is how long the scenarios of a file may take.
-const timeout = 10 * time.Minute
+const timeout = 30 * time.Minute
 
 // atOnce is how many files are played at the same time: some scenarios only wait.
 const atOnce = 4
 
-// replay runs the scenarios of files in the guest and returns the new recordings, a file for each.
-func replay(ctx context.Context, guest *qemu.Guest, paths []string) ([]*recording.File, error) {
-	all := make([]*recording.File, len(paths))
-	group, ctx := errgroup.WithContext(ctx)
+// replay runs the scenarios of files in the guest and returns the new recordings, a file for each. A file's folder names
+// the kind of its scenarios. With an error they hold what succeeded; a file is nil where nothing did.
+func replay(ctx context.Context, guest *qemu.Guest, paths []string, files []*recording.File) ([]*recording.File, error) {
+	all, errs := make([]*recording.File, len(paths)), make([]error, len(paths))
+	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i, path := range paths {
-		group.Go(func() (err error) {
-			if all[i], err = play(ctx, guest, path); err != nil {
-				err = fmt.Errorf("%s: %w", path, err)
+		group.Go(func() error {
+			if all[i], errs[i] = play(ctx, guest, filepath.Base(filepath.Dir(path)), files[i]); errs[i] != nil {
+				errs[i] = fmt.Errorf("%s: %w", path, errs[i])
 			}
-			return err
+			return nil
 		})
 	}
-	return all, group.Wait()
+	group.Wait()
+	return all, errors.Join(errs...)
 }
 
-// play runs the scenarios of a file. Its folder names their kind.
-func play(ctx context.Context, guest *qemu.Guest, path string) (*recording.File, error) {
-	old, err := recording.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	kind := filepath.Base(filepath.Dir(path))
-	r, err := guest.Run(ctx, qemu.Command{Args: []string{"player", kind}, Stdin: string(recording.Format(old)), Timeout: timeout})
+func play(ctx context.Context, guest *qemu.Guest, kind string, file *recording.File) (*recording.File, error) {
+	in := string(recording.Format(file))
+	r, err := guest.Run(ctx, qemu.Command{Args: []string{"player", kind}, Stdin: in, Timeout: timeout})
 	switch {
 	case err != nil:
 		return nil, err
 	case r.TimedOut:
 		return nil, fmt.Errorf("no end after %v", timeout)
-	case r.Code != 0:
-		return nil, errors.New(strings.TrimSpace(r.Stderr))
 	}
-	file, err := recording.Parse([]byte(r.Stdout))
-	if err != nil {
-		return nil, fmt.Errorf("what the player wrote: %w", err)
+	var failed error
+	if r.Code != 0 {
+		failed = errors.New(strings.TrimSpace(r.Stderr))
 	}
-	return file, nil
+	played, err := recording.Parse([]byte(r.Stdout))
+	if err != nil || len(played.Scenarios) == 0 {
+		return nil, fmt.Errorf("what the player wrote: %w", errors.Join(err, failed))
+	}
+	return played, failed
 }
