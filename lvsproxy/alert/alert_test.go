@@ -177,7 +177,9 @@ func (e *exim) letters(n int) (all []*mail.Message) {
 	var files []string
 	e.await(func() bool {
 		files, _ = filepath.Glob(filepath.Join(e.dir, "mail/q*"))
-		return len(files) >= n
+		// Until its last word, the process that delivers may make the folder again that the test removes.
+		log, _ := os.ReadFile(filepath.Join(e.dir, "spool/log_main"))
+		return len(files) >= n && bytes.Count(log, []byte(" Completed\n")) >= n
 	})
 	for _, f := range files {
 		b, err := os.ReadFile(f)
