@@ -67,7 +67,8 @@ func (k Keyspace) Lock(ctx context.Context, key Key, l Lock, wait time.Duration)
 	if err := l.Check(); err != nil {
 		return Lease{}, err
 	}
-	return k.of.queue.acquire(ctx, key, l, wait, k.of.policy.MaxWaiters)
+	got, err := k.of.queue.acquire(ctx, key, l, wait, k.of.policy.MaxWaiters)
+	return got.lease, err
 }
 
 // Leased is [Store].Leased.

@@ -113,7 +113,7 @@ func (t *timed) Regenerate(ctx context.Context, old, new Key, r Regenerate) (Ses
 func (t *timed) passes() bool { _, ok := t.Store.(Passer); return ok }
 
 // pass is [Passer].Pass of the store, which must be one.
-func (t *timed) pass(ctx context.Context, key Key, p Pass) (uint64, Lease, error) {
+func (t *timed) pass(ctx context.Context, key Key, p Pass) (Passed, error) {
 	if p.Write != nil || p.Touch != nil {
 		defer t.since(time.Now())
 	}

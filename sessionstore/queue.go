@@ -34,52 +34,59 @@ type line struct {
 	expiry  *time.Timer // ends the holder's turn with its lease
 	waiters []*waiter
 	streak  streak
+	seen    *Session // what the holder read under its lease, without the payload; nil if that is not known
 }
 
 // waiter is a request in a line.
 type waiter struct {
 	lock  Lock
 	turn  chan struct{} // is signalled when it may have become its turn
-	given chan Lease    // brings the lease of the holder before, which is its own then
+	given chan turn     // brings the lease of the holder before, which is its own then
+}
+
+// turn is a lease, with the session as it was at the instant that the lease was given, if that is known.
+type turn struct {
+	lease   Lease
+	session *Session
 }
 
 func newQueue(store *timed) *queue { return &queue{store: store, lines: map[Key]*line{}} }
 
 // acquire takes the key's lease, after waiting for at most wait. At most limit requests wait for one key.
-func (q *queue) acquire(ctx context.Context, key Key, l Lock, wait time.Duration, limit int) (Lease, error) {
+func (q *queue) acquire(ctx context.Context, key Key, l Lock, wait time.Duration, limit int) (turn, error) {
 	if wait <= 0 {
 		return q.try(ctx, key, l)
 	}
 	w, err := q.enter(key, l, limit)
 	if err != nil {
-		return Lease{}, err
+		return turn{}, err
 	}
-	lease, err := q.await(ctx, key, w, wait)
+	got, err := q.await(ctx, key, w, wait)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
 		select {
-		case lease = <-w.given: // while it left
+		case got = <-w.given: // while it left
 			err = nil
 		default:
 		}
 	}
 	line := q.lines[key]
 	first := line.remove(w)
-	if err == nil && line.holder != lease.Token {
-		q.begin(key, line, lease.Token, l.TTL)
+	if err == nil && line.holder != got.lease.Token {
+		q.begin(key, line, got.lease.Token, l.TTL)
 	}
 	if first {
 		line.wake()
 	}
 	q.tidy(key, line)
-	return lease, err
+	return got, err
 }
 
 // try takes the lease if nobody has it or waits for it.
-func (q *queue) try(ctx context.Context, key Key, l Lock) (Lease, error) {
+func (q *queue) try(ctx context.Context, key Key, l Lock) (turn, error) {
 	if q.state(key).waiting {
-		return Lease{}, ErrLocked
+		return turn{}, ErrLocked
 	}
 	lease, err := q.store.Lock(ctx, key, l)
 	if err == nil {
@@ -87,7 +94,17 @@ func (q *queue) try(ctx context.Context, key Key, l Lock) (Lease, error) {
 		defer q.mu.Unlock()
 		q.begin(key, q.line(key), lease.Token, l.TTL)
 	}
-	return lease, err
+	return turn{lease: lease}, err
+}
+
+// saw notes what the holder of a lease read under it.
+func (q *queue) saw(key Key, token uint64, s Session) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.lines[key]; l != nil && l.holder == token {
+		s.Payload = nil
+		l.seen = &s
+	}
 }
 
 // release gives the lease back.
@@ -171,9 +188,9 @@ func (q *queue) pass(ctx context.Context, key Key, p Pass, w *waiter) (version u
 	done := make(chan outcome, 1)
 	go func() {
 		through := context.WithoutCancel(ctx)
-		version, lease, err := q.store.pass(through, key, p)
-		q.handOver(through, key, p, w, lease, err)
-		done <- outcome{version, err}
+		passed, err := q.store.pass(through, key, p)
+		q.handOver(through, key, p, w, passed, err)
+		done <- outcome{passed.Version, err}
 	}()
 	select {
 	case o := <-done:
@@ -184,22 +201,41 @@ func (q *queue) pass(ctx context.Context, key Key, p Pass, w *waiter) (version u
 }
 
 // handOver lets the waiter have the lease that the store gave it. If it has left meanwhile, the next one comes.
-func (q *queue) handOver(ctx context.Context, key Key, p Pass, w *waiter, lease Lease, err error) {
+func (q *queue) handOver(ctx context.Context, key Key, p Pass, w *waiter, passed Passed, err error) {
+	lease := passed.Next
 	if err != nil || lease.Token == 0 {
 		q.over(key, p, err)
 		return
 	}
 	q.mu.Lock()
 	l := q.line(key)
+	session := l.left(p, passed)
 	q.begin(key, l, lease.Token, w.lock.TTL)
 	waits := slices.Contains(l.waiters, w)
 	if waits {
-		w.given <- lease
+		w.given <- turn{lease, session}
 	}
 	q.mu.Unlock()
 	if !waits {
 		_ = q.release(ctx, key, lease.Token) // or else it ends by itself
 	}
+}
+
+// left returns the session as a holder's last write left it, if that is known: if the write was on the version that the
+// holder had read under its lease. The payload is the write's.
+func (l *line) left(p Pass, passed Passed) *Session {
+	if l.seen == nil || l.holder != p.Token || p.Write == nil || p.Write.IfVersion != l.seen.Version {
+		return nil
+	}
+	s := *l.seen
+	s.Payload, s.Encoding, s.Version, s.Expires = p.Write.Payload, p.Write.Encoding, passed.Version, passed.Expires
+	if !s.Deadline.IsZero() && s.Deadline.Before(s.Expires) {
+		s.Expires = s.Deadline
+	}
+	if p.Write.Subject != (Key{}) {
+		s.Subject = p.Write.Subject
+	}
+	return &s
 }
 
 // move follows a lease that Regenerate moved to another key, where it ends ttl from now at the latest.
@@ -220,7 +256,7 @@ func (q *queue) enter(key Key, lock Lock, limit int) (*waiter, error) {
 		return nil, fmt.Errorf("%w, and %d requests wait for it already", ErrLocked, limit)
 	}
 	l := q.line(key)
-	w := &waiter{lock: lock, turn: make(chan struct{}, 1), given: make(chan Lease, 1)}
+	w := &waiter{lock: lock, turn: make(chan struct{}, 1), given: make(chan turn, 1)}
 	l.waiters = append(l.waiters, w)
 	if l.waiters[0] == w {
 		w.turn <- struct{}{}
@@ -229,7 +265,7 @@ func (q *queue) enter(key Key, lock Lock, limit int) (*waiter, error) {
 }
 
 // await returns once w is first in its line and has taken the lease from the store, or was given it.
-func (q *queue) await(ctx context.Context, key Key, w *waiter, wait time.Duration) (Lease, error) {
+func (q *queue) await(ctx context.Context, key Key, w *waiter, wait time.Duration) (turn, error) {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	poll := time.NewTimer(wait)
@@ -239,9 +275,9 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, wait time.Duratio
 	for {
 		take := q.store.Lock
 		select {
-		case lease := <-w.given:
+		case got := <-w.given:
 			elsewhere.withdraw(ctx, q.store, key)
-			return lease, nil
+			return got, nil
 		case <-w.turn:
 			if q.state(key).held {
 				poll.Reset(pollHere)
@@ -254,14 +290,14 @@ func (q *queue) await(ctx context.Context, key Key, w *waiter, wait time.Duratio
 		case <-poll.C:
 			take = q.lookAndLock
 		case <-over.C:
-			return Lease{}, locked
+			return turn{}, locked
 		case <-ctx.Done():
-			return Lease{}, ctx.Err()
+			return turn{}, ctx.Err()
 		}
 		lease, err := take(ctx, key, w.lock)
 		if !errors.Is(err, ErrLocked) {
 			elsewhere.withdraw(ctx, q.store, key)
-			return lease, err
+			return turn{lease: lease}, err
 		}
 		locked = err
 		if q.state(key).held {
@@ -290,7 +326,7 @@ func (q *queue) begin(key Key, l *line, token uint64, ttl time.Duration) {
 	if l.expiry != nil {
 		l.expiry.Stop()
 	}
-	l.holder = token
+	l.holder, l.seen = token, nil
 	l.streak.begin()
 	l.expiry = time.AfterFunc(ttl, func() {
 		q.mu.Lock()
@@ -306,7 +342,7 @@ func (q *queue) end(key Key, token uint64) {
 		return
 	}
 	l.expiry.Stop()
-	l.holder, l.expiry = 0, nil
+	l.holder, l.expiry, l.seen = 0, nil, nil
 	l.wake()
 	q.tidy(key, l)
 }

@@ -174,20 +174,30 @@ func (n namespace) lock(ctx context.Context, key Key, session Session, o OpenOpt
 		return Session{}, Lease{}, err
 	}
 	for began := time.Now(); ; {
-		lease, err := n.queue.acquire(ctx, session.Key, Lock{TTL: ttl}, wait-time.Since(began), n.policy.MaxWaiters)
+		got, err := n.queue.acquire(ctx, session.Key, Lock{TTL: ttl}, wait-time.Since(began), n.policy.MaxWaiters)
 		if err != nil {
 			return Session{}, Lease{}, err
 		}
-		again, err := n.store.Read(ctx, key)
+		again, err := n.readUnder(ctx, key, session.Key, got)
 		if err == nil && again.Key == session.Key {
-			return again, lease, nil
+			n.queue.saw(session.Key, got.lease.Token, again)
+			return again, got.lease, nil
 		}
-		n.unlock(ctx, session.Key, lease.Token)
+		n.unlock(ctx, session.Key, got.lease.Token)
 		if err != nil {
 			return Session{}, Lease{}, err
 		}
 		session = again
 	}
+}
+
+// readUnder reads the session that key leads to, unless the holder before has just left it here. An alias is looked at
+// again: it may have ended.
+func (n namespace) readUnder(ctx context.Context, key, at Key, got turn) (Session, error) {
+	if got.session != nil && key == at {
+		return *got.session, nil
+	}
+	return n.store.Read(ctx, key)
 }
 
 // unlock gives back a lease that came to nothing. If that fails it ends by itself.

@@ -201,14 +201,12 @@ type Regenerate struct {
 // Passer is a [Store] in which a lease can go from its holder to the next one in a single step, between which and the end
 // of the holder's turn nobody else comes.
 type Passer interface {
-	// Pass makes the last change under a lease, if there is one to make, and gives the lease to the next holder. The
-	// lease that it returns is as Lock would give it, with a token greater than the one before. It is the zero lease if
-	// the store could do no more than end the lease, or if that was not the session's latest any more; then whoever is
-	// next must take it by Lock. The key is taken literally, as by Lock.
+	// Pass makes the last change under a lease, if there is one to make, and gives the lease to the next holder. The key
+	// is taken literally, as by Lock.
 	//
 	// Errors: those of Write and Touch, and then nothing has changed. A Pass of unknown outcome may have left a lease that
 	// nobody holds, as a Lock of unknown outcome may.
-	Pass(ctx context.Context, key Key, p Pass) (version uint64, next Lease, err error)
+	Pass(ctx context.Context, key Key, p Pass) (Passed, error)
 }
 
 // Pass is the end of a holder's turn while another waits for the lease.
@@ -217,6 +215,17 @@ type Pass struct {
 	Write *Write // made as with this token and Release; nil for none
 	Touch *Touch // made as with this token for Release; nil for none, and not together with Write
 	Next  Lock   // of whoever waits
+}
+
+// Passed is what came of a pass.
+type Passed struct {
+	// Version is the one that the write made.
+	Version uint64
+	// Expires is when the session expires after the write or touch, unless its deadline comes first.
+	Expires time.Time
+	// Next is as Lock would give it, with a token greater than the one before. It is the zero lease if the store could do
+	// no more than end the lease, or if that was not the key's latest any more; then whoever is next must lock.
+	Next Lease
 }
 
 // Checker is a [Store] that can verify its own records: indexes that match, no chunk without its session, no session

@@ -257,13 +257,13 @@ func (s *Store) release(key sessionstore.Key, token uint64) {
 }
 
 // Pass implements [sessionstore.Passer].
-func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (version uint64, next sessionstore.Lease, err error) {
+func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (done sessionstore.Passed, err error) {
 	if err := p.Check(); err != nil {
-		return 0, sessionstore.Lease{}, err
+		return done, err
 	}
 	now, err := s.begin(ctx)
 	if err != nil {
-		return 0, sessionstore.Lease{}, err
+		return done, err
 	}
 	defer s.mu.Unlock()
 	held := s.holds(key, p.Token, now)
@@ -271,16 +271,18 @@ func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.P
 	case p.Write != nil:
 		w := *p.Write
 		w.Token, w.Release = p.Token, true
-		version, err = s.write(key, w, now)
+		done.Version, err = s.write(key, w, now)
+		done.Expires = time.UnixMilli(now).Add(w.Idle)
 	case p.Touch != nil:
 		t := *p.Touch
 		t.Release = p.Token
 		err = s.touch(key, t, now)
+		done.Expires = time.UnixMilli(now).Add(t.Idle)
 	}
-	if err != nil || !held {
-		return version, sessionstore.Lease{}, err
+	if err == nil && held {
+		done.Next = s.take(key, p.Next, now)
 	}
-	return version, s.take(key, p.Next, now), nil
+	return done, err
 }
 
 // GC implements [sessionstore.Store].

@@ -1,7 +1,9 @@
 package ndb
 
 import (
+	"bytes"
 	"context"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -19,51 +21,44 @@ type heir struct {
 }
 
 // Pass implements [sessionstore.Passer].
-func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (version uint64, next sessionstore.Lease, err error) {
-	do, err := s.pass(key, p)
-	if err != nil {
-		return 0, sessionstore.Lease{}, err
-	}
-	e, err := run(ctx, s, "pass", do)
-	return e.version, e.lease, err
-}
-
-// pass returns the work of a pass. The arguments become its own.
-func (s *Store) pass(key sessionstore.Key, p sessionstore.Pass) (work[effect], error) {
+func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.Pass) (sessionstore.Passed, error) {
 	if err := p.Check(); err != nil {
-		return nil, err
+		return sessionstore.Passed{}, err
 	}
-	end := func(ctx context.Context, db statements, h *heir, now int64, _ *attempt) (uint64, error) {
-		return 0, db.endLease(ctx, key, p.Token, h, now)
+	end := func(ctx context.Context, db statements, h *heir, now int64, _ *attempt) (done sessionstore.Passed, err error) {
+		return done, db.endLease(ctx, key, p.Token, h, now)
 	}
 	switch {
 	case p.Write != nil:
 		w := *p.Write
-		w.Token, w.Release, w.Payload = p.Token, true, append([]byte(nil), w.Payload...)
-		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (uint64, error) {
-			return db.writeAny(ctx, key, w, h, now, a)
+		w.Token, w.Release, w.Payload = p.Token, true, bytes.Clone(w.Payload)
+		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (done sessionstore.Passed, err error) {
+			done.Expires = time.UnixMilli(now + w.Idle.Milliseconds())
+			done.Version, err = db.writeAny(ctx, key, w, h, now, a)
+			return done, err
 		}
 	case p.Touch != nil:
 		t := *p.Touch
 		t.Release = p.Token
-		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (uint64, error) {
-			return 0, db.touchAny(ctx, key, t, h, now, a)
+		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (done sessionstore.Passed, err error) {
+			done.Expires = time.UnixMilli(now + t.Idle.Milliseconds())
+			return done, db.touchAny(ctx, key, t, h, now, a)
 		}
 	}
-	return func(ctx context.Context, conn *sqlx.Conn, a *attempt) (effect, error) {
+	return run(ctx, s, "pass", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Passed, error) {
 		at, db := s.now(), statements{conn}
 		h := &heir{lease: newLease(key, p.Next, at, a.stamp)}
 		h.Token = max(h.Token, p.Token+1)
-		version, err := end(ctx, db, h, at.UnixMilli(), a)
+		done, err := end(ctx, db, h, at.UnixMilli(), a)
 		if err == nil && !h.given && a.again { // a try before this one may have given it
 			h.lease, err = db.lease(ctx, key, "")
 			h.given = h.Stamp == a.stamp
 		}
-		if err != nil || !h.given {
-			return effect{version: version}, err
+		if err == nil && h.given {
+			done.Next = h.granted()
 		}
-		return effect{version, h.granted()}, nil
-	}, nil
+		return done, err
+	})
 }
 
 // A change of one session under one lease is one statement on both tables: it locks the rows that it reads, as every UPDATE

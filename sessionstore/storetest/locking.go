@@ -209,15 +209,16 @@ var locking = []test{
 		} {
 			before := l
 			x.Token, x.Next = before.Token, sessionstore.Lock{TTL: ttl + time.Second, Owner: uint64(i)}
-			version, next, err := p.Pass(f.ctx, key, x)
+			done, err := p.Pass(f.ctx, key, x)
 			f.want("pass", err, nil)
+			next := done.Next
 			if next.Token <= before.Token || next.Owner != uint64(i) || !next.Until.Equal(f.clock.now().Add(ttl+time.Second)) {
 				f.Fatalf("pass %d: %+v after %+v", i, next, before)
 			}
 			if x.Write != nil {
 				payload = string(x.Write.Payload)
-				if s := f.read(key, payload); s.Version != version {
-					f.Fatalf("pass %d: version %d, read %d", i, version, s.Version)
+				if s := f.read(key, payload); s.Version != done.Version || !s.Expires.Equal(done.Expires) {
+					f.Fatalf("pass %d: %+v, read version %d, which expires at %v", i, done, s.Version, s.Expires)
 				}
 			}
 			f.want("write of the holder before", writeUnder(f, key, before.Token), sessionstore.ErrConflict)
@@ -241,11 +242,11 @@ var locking = []test{
 			{Next: next}, {Token: l.Token}, {Token: l.Token, Next: next, Write: &sessionstore.Write{}}, {Token: l.Token, Next: next, Touch: &sessionstore.Touch{}},
 			{Token: l.Token, Next: next, Write: &sessionstore.Write{Idle: idle}, Touch: &sessionstore.Touch{Idle: idle}},
 		} {
-			_, _, err := p.Pass(f.ctx, key, x)
+			_, err := p.Pass(f.ctx, key, x)
 			f.want("pass", err, sessionstore.ErrInvalid)
 		}
 		late := sessionstore.Pass{Token: l.Token, Next: next, Write: &sessionstore.Write{Idle: idle, IfVersion: 7}}
-		_, _, err := p.Pass(f.ctx, key, late)
+		_, err := p.Pass(f.ctx, key, late)
 		f.want("pass with a write on a version that never was", err, sessionstore.ErrConflict)
 		f.want("write under the lease that stayed", writeUnder(f, key, l.Token), nil)
 		f.want("unlock", f.store.Unlock(f.ctx, key, l.Token), nil)
@@ -256,14 +257,14 @@ var locking = []test{
 				holder = f.lock(key)
 			}
 			late.Write.IfVersion = sessionstore.AnyVersion
-			_, _, err = p.Pass(f.ctx, key, late)
+			_, err = p.Pass(f.ctx, key, late)
 			f.want("pass with a write", err, sessionstore.ErrConflict)
 			for _, x := range []sessionstore.Pass{{}, {Touch: &sessionstore.Touch{Idle: idle}}} {
 				x.Token, x.Next = l.Token, next
-				_, given, err := p.Pass(f.ctx, key, x)
+				done, err := p.Pass(f.ctx, key, x)
 				f.want("pass", err, nil)
-				if given != (sessionstore.Lease{}) {
-					f.Fatalf("a lease that was over was passed on: %+v", given)
+				if done.Next != (sessionstore.Lease{}) {
+					f.Fatalf("a lease that was over was passed on: %+v", done.Next)
 				}
 			}
 			if took {
@@ -281,10 +282,11 @@ var locking = []test{
 		} {
 			l := f.lock(key)
 			w.Idle, w.IfVersion = idle, uint64(i)+1
-			version, next, err := p.Pass(f.ctx, key, sessionstore.Pass{Token: l.Token, Write: &w, Next: sessionstore.Lock{TTL: ttl}})
+			done, err := p.Pass(f.ctx, key, sessionstore.Pass{Token: l.Token, Write: &w, Next: sessionstore.Lock{TTL: ttl}})
 			f.want("pass", err, nil)
-			if version != uint64(i)+2 {
-				f.Fatalf("version %d", version)
+			next := done.Next
+			if done.Version != uint64(i)+2 {
+				f.Fatalf("version %d", done.Version)
 			}
 			f.read(key, string(w.Payload))
 			if next.Token == 0 { // the store could do no more than release
