@@ -86,7 +86,7 @@ func New(file *config.File, o Options) (*Director, error) {
 	for _, e := range o.Hand {
 		d.remember(e.ID, e.Hand.Clone())
 	}
-	d.notices = newNotices(o)
+	d.notices = newNotices(o, d.known)
 	d.checks = newChecks(check.NewLimit(o.MaxChecks), d.publish, d.notices.monitor, o.Logger)
 	d.checks.onResult = o.OnCheck
 	return d, nil
@@ -102,7 +102,7 @@ func (d *Director) Run(ctx context.Context) error {
 	defer waiting.Wait()
 	checking, stop := context.WithCancel(context.Background()) // not ctx: checks stop in an order of our own
 	defer stop()
-	end := d.notices.start(d.known)
+	end := d.notices.start()
 	defer end()
 	if err := d.start(ctx, checking); err != nil {
 		d.checks.stop()

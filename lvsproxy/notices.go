@@ -13,11 +13,10 @@ import (
 // notices are what is done about events besides the table: mail and webhooks, fallbackcommands, monitorfiles, the state
 // file. None of them ever holds up the Director.
 type notices struct {
-	options  Options
 	alerts   *alert.Alerter
 	commands *fallbackCommands
 	monitor  *monitor
-	changed  chan struct{} // a state is to be kept
+	state    *stateKeeper // nil without a state file
 	stop     context.CancelFunc
 
 	mu       sync.Mutex
@@ -26,15 +25,20 @@ type notices struct {
 	gone     map[config.VirtualID]*config.Virtual // those of the configuration before
 }
 
-func newNotices(o Options) *notices {
-	return &notices{
-		options: o, alerts: alert.New(o.Alert), commands: newFallbackCommands(o.Logger), monitor: newMonitor(o.Logger),
-		changed: make(chan struct{}, 1), phase: alert.Starting,
+// newNotices returns the notices of a Director. known is what its state file is to hold.
+func newNotices(o Options, known func() (stateFile, bool)) *notices {
+	n := &notices{
+		alerts: alert.New(o.Alert), commands: newFallbackCommands(o.Logger), monitor: newMonitor(o.Logger),
+		phase: alert.Starting,
 	}
+	if o.StateFile != "" {
+		n.state = &stateKeeper{path: o.StateFile, known: known, changed: make(chan struct{}, 1), log: o.Logger}
+	}
+	return n
 }
 
 // start begins the work. It returns what ends it and waits: what waits to be sent may take a few seconds then.
-func (n *notices) start(known func() (stateFile, bool)) (end func()) {
+func (n *notices) start() (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var telling context.Context
 	telling, n.stop = context.WithCancel(ctx)
@@ -42,8 +46,8 @@ func (n *notices) start(known func() (stateFile, bool)) (end func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { n.alerts.Run(telling) })
 	wg.Go(func() { n.monitor.run(ctx) })
-	if n.options.StateFile != "" {
-		wg.Go(func() { keepStates(telling, n.options.StateFile, n.changed, known, n.options.Logger) })
+	if n.state != nil {
+		wg.Go(func() { n.state.run(telling) })
 	}
 	return func() {
 		cancel()
@@ -74,8 +78,11 @@ func (n *notices) configure(virtuals map[config.VirtualID]*config.Virtual) {
 
 // keep has the state file written soon.
 func (n *notices) keep() {
+	if n.state == nil {
+		return
+	}
 	select {
-	case n.changed <- struct{}{}:
+	case n.state.changed <- struct{}{}:
 	default:
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
@@ -104,36 +105,59 @@ func writeStates(path string, s stateFile) error {
 	return nil
 }
 
-// keepStates writes a state file whenever changed says so, every stateRefresh, and at the end. known reports false as long
-// as the file from before has not been read.
-func keepStates(ctx context.Context, path string, changed <-chan struct{}, known func() (stateFile, bool), log *slog.Logger) {
-	failing := false
-	write := func() {
-		now, ok := known()
-		if !ok {
-			return
-		}
-		err := writeStates(path, now)
-		if err != nil && !failing {
-			log.Warn("what the checks find out is not kept for a restart", "error", err)
-		}
-		failing = err != nil
-	}
-	defer write()
+// stateKeeper writes a state file.
+type stateKeeper struct {
+	path    string
+	known   func() (stateFile, bool) // false as long as the file from before has not been read
+	changed chan struct{}
+	log     *slog.Logger
+
+	mu      sync.Mutex // one write at a time, so that none replaces a later one
+	failing bool
+}
+
+// run writes the file whenever changed says so, every stateRefresh, and at the end.
+func (k *stateKeeper) run(ctx context.Context) {
+	defer k.write()
 	ticker := time.NewTicker(stateRefresh)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-changed:
+		case <-k.changed:
 		case <-ticker.C:
 		}
-		write()
+		k.write()
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(statePause):
 		}
 	}
+}
+
+// write writes the file now. The first of several failures is logged.
+func (k *stateKeeper) write() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, ok := k.known()
+	if !ok {
+		return nil
+	}
+	err := writeStates(k.path, now)
+	if err != nil && !k.failing {
+		k.log.Warn("what is known is not kept for a restart", "error", err)
+	}
+	k.failing = err != nil
+	return err
+}
+
+// KeepState writes the state file now, which otherwise happens within a moment of each change: for whoever is about to
+// start another Director on it. It does nothing where there is none.
+func (d *Director) KeepState() error {
+	if k := d.notices.state; k != nil {
+		return k.write()
+	}
+	return nil
 }

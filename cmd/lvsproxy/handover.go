@@ -25,6 +25,7 @@ type handover struct {
 	log       *slog.Logger
 	program   string
 	dataplane service.Dataplane
+	keep      func() error   // writes the state file, which the new process reads
 	listeners []net.Listener // beside those of the dataplane
 }
 
@@ -69,6 +70,9 @@ func (h *handover) once(ctx context.Context) error {
 	defer closeFiles(files)
 	if err != nil {
 		return err
+	}
+	if err := h.keep(); err != nil {
+		return err // what was changed by hand must not be undone by a restart
 	}
 	heard, tell, err := os.Pipe()
 	if err != nil {

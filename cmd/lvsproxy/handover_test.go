@@ -19,6 +19,9 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/bench/rig/need"
+	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/ipvsadm"
 )
 
 // successor waits until the process has handed over, and returns the new one's id. The new one ends with the test.
@@ -97,7 +100,7 @@ func (l *visitors) more(t *testing.T, n int64) {
 func TestNobodyNotices(t *testing.T) {
 	a, b := echo(t, "127.0.0.2", "a"), echo(t, "127.0.0.3", "b")
 	vip, path := freeAddr(t), filepath.Join(t.TempDir(), "ldirectord.cf")
-	config := func(servers ...string) string {
+	text := func(servers ...string) string {
 		text := "checkinterval=1\nvirtual=" + vip + "\n\tchecktype=connect\n\tscheduler=wrr\n"
 		for _, s := range servers {
 			text += "\treal=" + s + "\n"
@@ -105,7 +108,7 @@ func TestNobodyNotices(t *testing.T) {
 		return text
 	}
 	onA, onB := a.Addr().String()+" masq", b.Addr().String()+" masq"
-	write(t, path, config(onA, onB))
+	write(t, path, text(onA, onB))
 	p := start(t, path)
 	p.await("msg=ready")
 	kept, open := mustAsk(t, vip)
@@ -114,8 +117,8 @@ func TestNobodyNotices(t *testing.T) {
 	defer l.stop()
 	const some = 1500
 	l.more(t, some)
-	for _, text := range []string{config(onA+" 5", onB), config(onA + " 5"), config(onA, onB+" 2")} {
-		write(t, path, text)
+	for _, changed := range []string{text(onA+" 5", onB), text(onA + " 5"), text(onA, onB+" 2")} {
+		write(t, path, changed)
 		p.signal(syscall.SIGHUP)
 		p.await("configuration loaded")
 		l.more(t, some)
@@ -157,6 +160,32 @@ func TestNobodyNotices(t *testing.T) {
 			t.Error("the admin socket's file is left behind")
 			break
 		}
+	}
+}
+
+// TestHandoverKeepsEdits: what was changed by hand just before a handover is so in the new process.
+func TestHandoverKeepsEdits(t *testing.T) {
+	a, b := echo(t, "127.0.0.2", "a"), echo(t, "127.0.0.3", "b")
+	vip, path := freeAddr(t), filepath.Join(t.TempDir(), "ldirectord.cf")
+	write(t, path, "virtual="+vip+"\n\tchecktype=on\n\treal="+a.Addr().String()+" masq\n\treal="+b.Addr().String()+" masq\n")
+	p := start(t, path)
+	p.await("msg=ready")
+	removal, err := ipvsadm.Parse("ipvsadm", []string{"-d", "-t", vip, "-r", a.Addr().String()}, config.SystemResolver{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := admin.NewClient(p.admin)
+	defer client.Close()
+	results, err := client.Run(t.Context(), []ipvsadm.Command{removal})
+	if err != nil || len(results) != 1 {
+		t.Fatalf("removal by hand: %v, %v", results, err)
+	}
+	p.signal(syscall.SIGUSR2)
+	p.successor(t)
+	p.await(`msg="handed over"`)
+	table, err := command("table", "--admin", p.admin).Output()
+	if err != nil || bytes.Contains(table, []byte(a.Addr().String())) || !bytes.Contains(table, []byte(b.Addr().String())) {
+		t.Errorf("the new process's table: %s, %v", table, err)
 	}
 }
 

@@ -54,7 +54,7 @@ func serve(o options, stderr io.Writer) int {
 	context.AfterFunc(ctx, others.stop) // they drain while this one does
 	others.set(file.Spec.Execute)
 	r := running{d: d, record: record, options: o, inherited: inherited, others: others, log: log}
-	r.handover = handover{log: log, program: programPath(), dataplane: settings.Dataplane}
+	r.handover = handover{log: log, program: programPath(), dataplane: settings.Dataplane, keep: d.KeepState}
 	if err := r.run(ctx, hup, usr2); err != nil {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
 		return exitFailed
