@@ -125,8 +125,8 @@ func common(dir string, port int) []string {
 }
 
 // start makes a data directory and starts a server on it.
-func start(commands func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd)) (s *Server, err error) {
-	s = &Server{}
+func start(commands func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd)) (_ *Server, err error) {
+	s := &Server{}
 	if s.dir, err = os.MkdirTemp("", "lvsession-sql-"); err != nil {
 		return nil, err
 	}
