@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/qemu/recording"
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/ipvsadm"
@@ -38,6 +40,7 @@ type director struct {
 	path string
 	*lvsproxy.Director
 	events *admin.Record
+	stop   func() // and wait for its end
 }
 
 // startDirector starts a director that carries nothing.
@@ -52,10 +55,28 @@ func startDirectorWith(t *testing.T, text string, dataplane service.Dataplane) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &director{t: t, path: filepath.Join(t.TempDir(), "admin.sock"), events: admin.NewRecord()}
-	d.Director, err = lvsproxy.New(file, lvsproxy.Options{Dataplane: dataplane, DrainTimeout: -1, OnEvent: d.events.Event, OnCheck: d.events.Check})
+	d, err := launch(t, file, lvsproxy.Options{Dataplane: dataplane})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return d
+}
+
+// launch starts a director with a file. The error is that of [lvsproxy.New].
+func launch(t *testing.T, file *config.File, o lvsproxy.Options) (*director, error) {
+	t.Helper()
+	d := &director{t: t, path: filepath.Join(t.TempDir(), "admin.sock"), events: admin.NewRecord()}
+	onCheck := o.OnCheck
+	o.DrainTimeout, o.OnEvent = -1, d.events.Event
+	o.OnCheck = func(virtual config.VirtualID, server netip.AddrPort, r check.Result) {
+		d.events.Check(virtual, server, r)
+		if onCheck != nil {
+			onCheck(virtual, server, r)
+		}
+	}
+	var err error
+	if d.Director, err = lvsproxy.New(file, o); err != nil {
+		return nil, err
 	}
 	l, err := admin.Listen(d.path)
 	if err != nil {
@@ -65,7 +86,7 @@ func startDirectorWith(t *testing.T, text string, dataplane service.Dataplane) *
 	ended := make(chan error, 2)
 	go func() { ended <- d.Run(ctx) }()
 	go func() { ended <- admin.Serve(ctx, l, admin.Handler(d.Director, d.events)) }()
-	t.Cleanup(func() {
+	d.stop = sync.OnceFunc(func() {
 		d.events.Close()
 		cancel()
 		for range 2 {
@@ -74,12 +95,13 @@ func startDirectorWith(t *testing.T, text string, dataplane service.Dataplane) *
 			}
 		}
 	})
+	t.Cleanup(d.stop)
 	select {
 	case <-d.Ready():
 	case <-time.After(patience):
 		t.Fatal("the director is not ready")
 	}
-	return d
+	return d, nil
 }
 
 // run calls lvsadm by a name.
