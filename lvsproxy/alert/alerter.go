@@ -139,8 +139,10 @@ func (a *Alerter) Tell(c Change) {
 	if c.Known {
 		return
 	}
-	if subject := subjectOf(c); subject != "" {
-		a.mail(c.Service, c.Phase, subject, c.Reason)
+	if c.Service.Alert.To != "" {
+		if subject := subjectOf(c); subject != "" {
+			a.mail(c.Service, c.Phase, subject, c.Reason)
+		}
 	}
 	if c.Service.Alert.Webhook != "" {
 		a.post(c)

@@ -66,9 +66,10 @@ func New(spec Spec, initial State, limit Limit, report func(Result)) (*Checker, 
 	return c, nil
 }
 
-// Run checks almost at once, and then after every interval, until the context ends.
+// Run checks almost at once, and then after every interval, until the context ends. A check that has one outcome for ever
+// reports it, and that is all.
 func (c *Checker) Run(ctx context.Context) {
-	if c.runFixed(ctx) {
+	if c.runFixed() {
 		return
 	}
 	timer := time.NewTimer(c.firstPause())
@@ -87,7 +88,7 @@ func (c *Checker) Run(ctx context.Context) {
 }
 
 // runFixed runs a check that has one outcome for ever, and reports whether this is one.
-func (c *Checker) runFixed(ctx context.Context) bool {
+func (c *Checker) runFixed() bool {
 	switch c.spec.Type {
 	case config.CheckOn:
 		c.finish(true, "checktype=on", 0)
@@ -96,7 +97,6 @@ func (c *Checker) runFixed(ctx context.Context) bool {
 	default:
 		return false
 	}
-	<-ctx.Done()
 	return true
 }
 
