@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestQueue(t *testing.T) {
 	waiting(1)
 	gone := dial()
 	waiting(2)
-	if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+	if err := ask(v.ID.Addr); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("with a full queue: got %v, want a reset", err)
 	}
 	gone.(*net.TCPConn).SetLinger(0)
@@ -53,7 +54,7 @@ func TestQueue(t *testing.T) {
 	if _, err := s.Update(v); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+	if err := ask(v.ID.Addr); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after the queue's time-out: got %v, want a reset", err)
 	}
 	second.Close()
@@ -62,6 +63,21 @@ func TestQueue(t *testing.T) {
 	if server := s.Snapshot().Servers[0]; server.ActiveConns != 0 || server.InactConns != 0 || server.Conns != 3 {
 		t.Errorf("the server's counts at the end: %+v", server)
 	}
+}
+
+// ask connects and awaits an answer. A reset may come as early as that the connecting fails.
+func ask(addr netip.AddrPort) error {
+	c, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := fmt.Fprint(c, "y"); err != nil {
+		return err
+	}
+	_, err = c.Read(make([]byte, 1))
+	return err
 }
 
 // TestReuse: what an ended connection had is used again.
