@@ -124,7 +124,15 @@ func (r *Rig) build(ctx context.Context) error {
 		r.ip(ctx, Real1, "route", "add", "default", "via", GatewayIP),
 		r.ip(ctx, Real2, "route", "add", "default", "via", GatewayIP),
 		r.Command(ctx, Director, "sysctl", "-qw", "net.ipv4.ip_forward=1").Run(),
+		r.reusePorts(ctx, Client),
+		r.reusePorts(ctx, Director),
 	)
+}
+
+// reusePorts lets a host open thousands of connections a second: one that has ended keeps its port for a minute unless the
+// kernel may reuse it, and looking for the last free ones takes milliseconds.
+func (r *Rig) reusePorts(ctx context.Context, h Host) error {
+	return r.Command(ctx, h, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=1024 65535").Run()
 }
 
 // name is the namespace's of a host.
