@@ -107,6 +107,23 @@ func (s Spec) talk(ctx context.Context) (talk, error) {
 	return talk{textproto.NewConn(c), c}, nil
 }
 
+// converse is a negotiate check by a conversation in lines, which ends with a farewell once it has succeeded.
+func (s Spec) converse(farewell string, say func(context.Context, talk) (reason string, err error)) probe {
+	return func(ctx context.Context) (string, error) {
+		t, err := s.talk(ctx)
+		if err != nil {
+			return "", err
+		}
+		defer t.Close()
+		reason, err := say(ctx, t)
+		if err != nil {
+			return "", err
+		}
+		t.farewell(farewell)
+		return reason, nil
+	}
+}
+
 // command sends a line and reads the answer to it: a code that begins with the digits of expect, as in textproto, and its
 // text.
 func (t talk) command(expect int, format string, args ...any) (string, error) {

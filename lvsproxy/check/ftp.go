@@ -22,17 +22,11 @@ func newFTP(s Spec) (probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (string, error) {
-		t, err := s.talk(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer t.Close()
+	return s.converse("QUIT", func(ctx context.Context, t talk) (string, error) {
 		if err := t.ftpLogin(s); err != nil {
 			return "", err
 		}
 		if s.Request == "" || s.Request == "/" {
-			t.farewell("QUIT")
 			return "logged in", nil
 		}
 		file, err := t.ftpFetch(ctx, s)
@@ -42,9 +36,8 @@ func newFTP(s Spec) (probe, error) {
 		if !receive.matches(file) {
 			return "", fmt.Errorf("the file of %d bytes does not match receive", len(file))
 		}
-		t.farewell("QUIT")
 		return fmt.Sprintf("fetched %d bytes", len(file)), nil
-	}, nil
+	}), nil
 }
 
 // ftpLogin logs in and goes to the root, as ldirectord does.

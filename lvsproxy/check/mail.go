@@ -11,12 +11,7 @@ import (
 
 // newSMTP is the negotiate check of smtp and submission: a greeting, and an answer to EHLO or HELO.
 func newSMTP(s Spec) (probe, error) {
-	return func(ctx context.Context) (string, error) {
-		t, err := s.talk(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer t.Close()
+	return s.converse("QUIT", func(_ context.Context, t talk) (string, error) {
 		if _, _, err := t.ReadResponse(2); err != nil {
 			return "", err
 		}
@@ -25,54 +20,40 @@ func newSMTP(s Spec) (probe, error) {
 				return "", err
 			}
 		}
-		t.farewell("QUIT")
 		return "greeted", nil
-	}, nil
+	}), nil
 }
 
 // newNNTP is the negotiate check of nntp: a greeting that is no refusal.
 func newNNTP(s Spec) (probe, error) {
-	return func(ctx context.Context) (string, error) {
-		t, err := s.talk(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer t.Close()
-		if _, _, err := t.ReadCodeLine(2); err != nil {
-			return "", err
-		}
-		t.farewell("QUIT")
-		return "greeted", nil
-	}, nil
+	return s.converse("QUIT", func(_ context.Context, t talk) (string, error) {
+		_, _, err := t.ReadCodeLine(2)
+		return "greeted", err
+	}), nil
 }
 
 // newPOP is the negotiate check of pop and pops: a greeting and, with a login, a log-in.
 //
 // ldirectord's own counts as up without a login whatever happens, because Mail::POP3Client's constructor never fails.
 func newPOP(s Spec) (probe, error) {
+	return s.mailbox("QUIT", talk.popAnswer, talk.popLogin)
+}
+
+// mailbox is the negotiate check of where mail is fetched: greet reads the greeting, and login is for a Spec with a login.
+func (s Spec) mailbox(farewell string, greet func(talk) (greeting string, err error), login func(t talk, s Spec, greeting string) error) (probe, error) {
 	if err := noControls(s.Login, s.Passwd); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) (string, error) {
-		t, err := s.talk(ctx)
-		if err != nil {
-			return "", err
+	return s.converse(farewell, func(_ context.Context, t talk) (string, error) {
+		greeting, err := greet(t)
+		if err != nil || s.Login == "" {
+			return "greeted", err
 		}
-		defer t.Close()
-		greeting, err := t.popAnswer()
-		if err != nil {
-			return "", err
+		if err := login(t, s, greeting); err != nil {
+			return "", fmt.Errorf("log-in: %w", err)
 		}
-		reason := "greeted"
-		if s.Login != "" {
-			if err := t.popLogin(s, greeting); err != nil {
-				return "", fmt.Errorf("log-in: %w", err)
-			}
-			reason = "logged in"
-		}
-		t.farewell("QUIT")
-		return reason, nil
-	}, nil
+		return "logged in", nil
+	}), nil
 }
 
 // popStamp is what makes a greeting an offer of APOP (RFC 1939, section 7).
@@ -115,41 +96,28 @@ func (t talk) popAnswer() (string, error) {
 
 // newIMAP is the negotiate check of imap and imaps: a greeting and, with a login, a log-in.
 func newIMAP(s Spec) (probe, error) {
-	if err := noControls(s.Login, s.Passwd); err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) (string, error) {
-		t, err := s.talk(ctx)
-		if err != nil {
-			return "", err
-		}
-		defer t.Close()
-		greeting, err := t.ReadLine()
-		if err != nil {
-			return "", err
-		}
-		if !imapGreeting.MatchString(greeting) {
-			return "", errors.New(firstLine(greeting))
-		}
-		reason := "greeted"
-		if s.Login != "" {
-			if err := t.imapLogin(s); err != nil {
-				return "", fmt.Errorf("log-in: %w", err)
-			}
-			reason = "logged in"
-		}
-		t.farewell("2 LOGOUT")
-		return reason, nil
-	}, nil
+	return s.mailbox("2 LOGOUT", talk.imapGreeting, talk.imapLogin)
 }
 
 var (
-	imapGreeting = regexp.MustCompile(`(?i)^\* (OK|PREAUTH)\b`)
-	imapQuoting  = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	imapWelcome = regexp.MustCompile(`(?i)^\* (OK|PREAUTH)\b`)
+	imapQuoting = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 )
 
+// imapGreeting reads the greeting.
+func (t talk) imapGreeting() (string, error) {
+	greeting, err := t.ReadLine()
+	if err != nil {
+		return "", err
+	}
+	if !imapWelcome.MatchString(greeting) {
+		return "", errors.New(firstLine(greeting))
+	}
+	return greeting, nil
+}
+
 // imapLogin logs in and reads up to the answer to that, past what the server says unasked.
-func (t talk) imapLogin(s Spec) error {
+func (t talk) imapLogin(s Spec, _ string) error {
 	if err := t.PrintfLine(`1 LOGIN "%s" "%s"`, imapQuoting.Replace(s.Login), imapQuoting.Replace(s.Passwd)); err != nil {
 		return err
 	}
