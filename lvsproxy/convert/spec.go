@@ -140,12 +140,8 @@ func addServer(v *config.Virtual, s ipvsadm.Server) error {
 			return errors.New("destination already exists")
 		}
 	}
-	r := config.Real{Addr: s.Addr, Weight: s.Weight, Upper: s.Upper, Lower: s.Lower, Request: "/"}
-	for ours, theirs := range forwards {
-		if theirs == s.Forward {
-			r.Forward = ours
-		}
-	}
-	v.Reals = append(v.Reals, r)
+	v.Reals = append(v.Reals, config.Real{
+		Addr: s.Addr, Forward: s.Settings().Forward, Weight: s.Weight, Upper: s.Upper, Lower: s.Lower, Request: "/",
+	})
 	return nil
 }

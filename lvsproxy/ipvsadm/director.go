@@ -13,13 +13,18 @@ import (
 
 // ServiceOf returns a service of a director's table as ipvsadm's command line has it.
 func ServiceOf(v service.Snapshot) Service {
-	s := Service{Addr: v.ID.Addr, FWMark: v.ID.FWMark, IPv6: v.ID.IPv6}
-	if v.ID.Protocol != config.FWM {
-		s.Protocol, s.IPv6 = Protocol(v.ID.Protocol), false
+	return ServiceWith(v.ID, service.Settings{Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, Persistence: v.Persistence, OnePacket: v.OnePacket})
+}
+
+// ServiceWith returns a service with these settings as ipvsadm's command line has it.
+func ServiceWith(id config.VirtualID, settings service.Settings) Service {
+	s := Service{Addr: id.Addr, FWMark: id.FWMark, IPv6: id.IPv6}
+	if id.Protocol != config.FWM {
+		s.Protocol, s.IPv6 = Protocol(id.Protocol), false
 	}
-	s.Scheduler, s.SchedFlags, s.OnePacket = v.Scheduler, v.SchedFlags, v.OnePacket
-	s.Persistent = int(v.Persistence.Timeout / time.Second)
-	s.Netmask = netmask(v.Persistence, s.Is6())
+	s.Scheduler, s.SchedFlags, s.OnePacket = settings.Scheduler, settings.SchedFlags, settings.OnePacket
+	s.Persistent = int(settings.Persistence.Timeout / time.Second)
+	s.Netmask = netmask(settings.Persistence, s.Is6())
 	return s
 }
 
@@ -36,20 +41,25 @@ func netmask(p config.Persistence, six bool) uint32 {
 	return bits.Reverse32(1<<p.Netmask - 1)
 }
 
-// identity returns the service without its settings.
-func (s Service) identity() Service {
+// Identity returns the service without its settings.
+func (s Service) Identity() Service {
 	return Service{Protocol: s.Protocol, Addr: s.Addr, FWMark: s.FWMark, IPv6: s.IPv6}
 }
 
 // ServerOf returns a server of a director's table as ipvsadm's command line has it.
 func ServerOf(r service.ServerSnapshot) Server {
-	s := Server{Addr: r.Addr, Forward: Gate, Weight: r.Weight, Upper: r.Upper, Lower: r.Lower}
-	switch r.Forward {
+	return ServerWith(r.Addr, service.ServerSettings{Forward: r.Forward, Weight: r.Weight, Lower: r.Lower, Upper: r.Upper, Tunnel: r.Tunnel})
+}
+
+// ServerWith returns a server with these settings as ipvsadm's command line has it.
+func ServerWith(addr netip.AddrPort, settings service.ServerSettings) Server {
+	s := Server{Addr: addr, Forward: Gate, Weight: settings.Weight, Upper: settings.Upper, Lower: settings.Lower}
+	switch settings.Forward {
 	case config.Masq:
 		s.Forward = Masq
 	case config.IPIP:
 		s.Forward = IPIP
-		s.Tunnel = Tunnel{Type: r.Tunnel.Type, Port: r.Tunnel.Port, Checksum: r.Tunnel.Flags}
+		s.Tunnel = Tunnel{Type: settings.Tunnel.Type, Port: settings.Tunnel.Port, Checksum: settings.Tunnel.Flags}
 	}
 	return s
 }

@@ -182,7 +182,7 @@ func Rules(table []service.Snapshot) (commands []Command) {
 		s := ServiceOf(v)
 		commands = append(commands, Command{Verb: AddService, Service: s})
 		for _, r := range v.Servers {
-			commands = append(commands, Command{Verb: AddServer, Service: s.identity(), Server: ServerOf(r)})
+			commands = append(commands, Command{Verb: AddServer, Service: s.Identity(), Server: ServerOf(r)})
 		}
 	}
 	return commands
