@@ -110,8 +110,10 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	waiting.Go(func() { d.awaitReady(checking) })
-	waiting.Go(func() { d.estimate(checking) })
-	waiting.Go(func() { d.endOverdue(checking) })
+	waiting.Go(func() { every(checking, service.EstimateInterval, d.estimate) })
+	if ender, ok := d.dataplane.(service.Ender); ok {
+		waiting.Go(func() { every(checking, drainLook, func() { d.endOverdue(ender) }) })
+	}
 	waiting.Go(func() { d.maintain(checking) })
 	<-ctx.Done()
 	d.mu.Lock()
@@ -145,53 +147,45 @@ func (d *Director) awaitReady(ctx context.Context) {
 	}
 }
 
-// estimate keeps the rates of all services up to date until ctx ends.
-func (d *Director) estimate(ctx context.Context) {
-	ticker := time.NewTicker(service.EstimateInterval)
+// every does something again and again until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			do()
 		}
-		d.mu.Lock()
-		services := slices.Collect(maps.Values(d.services))
-		d.mu.Unlock()
-		for _, s := range services {
-			s.Estimate()
-		}
+	}
+}
+
+// estimate brings the rates of all services up to date.
+func (d *Director) estimate() {
+	d.mu.Lock()
+	services := slices.Collect(maps.Values(d.services))
+	d.mu.Unlock()
+	for _, s := range services {
+		s.Estimate()
 	}
 }
 
 // drainLook is how often drain time-outs are looked for.
 const drainLook = 200 * time.Millisecond
 
-// endOverdue cuts off the connections of servers that have drained for long enough, until ctx ends.
-func (d *Director) endOverdue(ctx context.Context) {
-	ender, ok := d.dataplane.(service.Ender)
-	if !ok {
-		return
-	}
-	ticker := time.NewTicker(drainLook)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		d.mu.Lock()
-		d.leaving = slices.DeleteFunc(d.leaving, (*service.Service).Gone)
-		services := slices.AppendSeq(slices.Clone(d.leaving), maps.Values(d.services))
-		d.mu.Unlock()
-		for _, s := range services {
-			for _, server := range s.Overdue() {
-				if n := ender.End(s, server); n > 0 {
-					e := event(service.ServerDrained, s.ID(), fmt.Sprintf("%d connections were cut off at the end of the drain time-out", n))
-					e.Server = server.Addr()
-					d.publish([]service.Event{e})
-				}
+// endOverdue cuts off the connections of servers that have drained for long enough.
+func (d *Director) endOverdue(ender service.Ender) {
+	d.mu.Lock()
+	d.leaving = slices.DeleteFunc(d.leaving, (*service.Service).Gone)
+	services := slices.AppendSeq(slices.Clone(d.leaving), maps.Values(d.services))
+	d.mu.Unlock()
+	for _, s := range services {
+		for _, server := range s.Overdue() {
+			if n := ender.End(s, server); n > 0 {
+				e := event(service.ServerDrained, s.ID(), fmt.Sprintf("%d connections were cut off at the end of the drain time-out", n))
+				e.Server = server.Addr()
+				d.publish([]service.Event{e})
 			}
 		}
 	}
