@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -127,18 +126,10 @@ func (f *fallbackCommands) run(id config.VirtualID, s *fallbackState) {
 		f.mu.Unlock()
 		if command != "" {
 			f.limit <- struct{}{}
-			runCommand(f.ctx, f.log, "fallbackcommand", "/bin/sh", "-c", command+` "$@"`, "sh", status, commandTarget(id), string(id.Protocol))
+			runCommand(f.ctx, f.log, "fallbackcommand", "/bin/sh", "-c", command+` "$@"`, "sh", status, id.Target(), string(id.Protocol))
 			<-f.limit
 		}
 	}
-}
-
-// commandTarget names a service to a fallbackcommand.
-func commandTarget(id config.VirtualID) string {
-	if id.Protocol == config.FWM {
-		return strconv.FormatUint(uint64(id.FWMark), 10)
-	}
-	return id.Addr.String()
 }
 
 // runCommand runs a program that a directive names, and logs what came of it.

@@ -156,7 +156,7 @@ func (m *maintenance) match(ctx context.Context, files []fs.DirEntry, servers []
 	}
 	for i := range servers {
 		s := &servers[i]
-		names := []string{addressName(s.addr.Addr())}
+		names := []string{config.HostOf(s.addr.Addr())}
 		if named {
 			names = append(names, m.names[s.addr.Addr()].names...)
 		}
@@ -168,14 +168,6 @@ func (m *maintenance) match(ctx context.Context, files []fs.DirEntry, servers []
 			}
 		}
 	}
-}
-
-// addressName writes an address as ldirectord does, IPv6 in brackets.
-func addressName(a netip.Addr) string {
-	if a.Is6() {
-		return "[" + a.String() + "]"
-	}
-	return a.String()
 }
 
 // isAddress reports whether a file's name is an address, with a port or without.

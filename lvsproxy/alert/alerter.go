@@ -189,21 +189,14 @@ func (a *Alerter) repeat(now time.Time) {
 	for s, o := range a.down {
 		if every := o.service.Alert.Every; every > 0 && now.Sub(o.told) >= every {
 			o.told = now
-			a.mail(o.service, Running, fmt.Sprintf("Inaccessible real server: %s (%s)", s.addr, virtualName(s.virtual)), "")
+			a.mail(o.service, Running, fmt.Sprintf("Inaccessible real server: %s (%s)", s.addr, s.virtual.Target()), "")
 		}
 	}
 }
 
-func virtualName(id config.VirtualID) string {
-	if id.Protocol == config.FWM {
-		return fmt.Sprint(id.FWMark)
-	}
-	return id.Addr.String()
-}
-
 // subjectOf returns what ldirectord says of a change, or nothing where it says nothing.
 func subjectOf(c Change) string {
-	name := virtualName(c.Virtual)
+	name := c.Virtual.Target()
 	switch c.Kind {
 	case service.ServerUp:
 		verb := "Added"

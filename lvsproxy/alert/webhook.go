@@ -40,7 +40,7 @@ var client = &http.Client{
 // post queues a request to a service's webhook.
 func (a *Alerter) post(c Change) {
 	p := Post{
-		Time: c.Time, Host: a.host, Phase: c.Phase, Event: c.Kind, Protocol: string(c.Virtual.Protocol), Virtual: virtualName(c.Virtual),
+		Time: c.Time, Host: a.host, Phase: c.Phase, Event: c.Kind, Protocol: string(c.Virtual.Protocol), Virtual: c.Virtual.Target(),
 		Reason: c.Reason, ServiceName: c.Service.ServiceName, Comment: c.Service.Comment,
 	}
 	what := fmt.Sprintf("%s (%s)", c.Kind, p.Virtual)

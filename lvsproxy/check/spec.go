@@ -110,11 +110,11 @@ func (s Spec) asPing(c config.Check) Spec {
 // externalArgs are the arguments that ldirectord gives: the VIP or firewall mark, the virtual port, the RIP and its port.
 // It writes IPv6 addresses in brackets.
 func externalArgs(v config.Virtual, r config.Real) [4]string {
-	vip, port := hostOf(v.ID.Addr.Addr()), v.ID.Addr.Port()
+	vip, port := config.HostOf(v.ID.Addr.Addr()), v.ID.Addr.Port()
 	if v.ID.Protocol == config.FWM {
 		vip, port = strconv.FormatUint(uint64(v.ID.FWMark), 10), 0
 	}
-	return [4]string{vip, strconv.Itoa(int(port)), hostOf(r.Addr.Addr()), strconv.Itoa(int(r.Addr.Port()))}
+	return [4]string{vip, strconv.Itoa(int(port)), config.HostOf(r.Addr.Addr()), strconv.Itoa(int(r.Addr.Port()))}
 }
 
 // negotiate fills in what a service's negotiate check depends on, with ldirectord's defaults.
@@ -149,20 +149,12 @@ func (s *Spec) askHTTP(c config.Check, r config.Real) {
 		s.URL, s.VirtualHost = path, "" // the Host header is that of the URL
 		return
 	}
-	if s.VirtualHost == "" {
-		s.VirtualHost = hostOf(r.Addr.Addr())
+	if s.VirtualHost == "" { // ldirectord sends the address, and never a port
+		s.VirtualHost = config.HostOf(r.Addr.Addr())
 	}
 	if r.Request == "" || r.Request[0] == '/' {
 		s.URL = fmt.Sprintf("%s://%s%s", strings.TrimSuffix(s.Service, "_proxy"), s.Target, r.Request)
 	}
-}
-
-// hostOf returns the Host header that ldirectord sends without a virtualhost: the address, and never a port.
-func hostOf(a netip.Addr) string {
-	if a.Is6() {
-		return "[" + a.String() + "]"
-	}
-	return a.String()
 }
 
 // ourselves is how ldirectord names itself where a service wants an address: it takes the host's name from the

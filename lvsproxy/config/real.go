@@ -283,10 +283,7 @@ func absolute(r Real, service string) Real {
 func (r Real) line(mark bool) string {
 	address := r.Addr.String()
 	if r.CheckPort != 0 { // see resolveReal: only then does the line name another port than the table's, or none
-		address = r.Addr.Addr().String()
-		if r.Addr.Addr().Is6() {
-			address = "[" + address + "]"
-		}
+		address = HostOf(r.Addr.Addr())
 		if r.Forward != Masq && !mark {
 			address += ":" + strconv.Itoa(int(r.CheckPort))
 		}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -135,6 +136,22 @@ type VirtualID struct {
 	FWMark uint32
 	// IPv6 tells a firewall-mark service declared by virtual6.
 	IPv6 bool
+}
+
+// Target is what ldirectord calls the service: its address and port, or its firewall mark.
+func (id VirtualID) Target() string {
+	if id.Protocol == FWM {
+		return strconv.FormatUint(uint64(id.FWMark), 10)
+	}
+	return id.Addr.String()
+}
+
+// HostOf writes an address as ldirectord does, IPv6 in brackets.
+func HostOf(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
 }
 
 // Protocol is what a virtual service balances.
