@@ -46,12 +46,12 @@ func (p Pass) Check() error {
 		return fmt.Errorf("%w: a pass without a token", ErrInvalid)
 	case p.Write != nil && p.Touch != nil:
 		return fmt.Errorf("%w: a pass that writes and touches", ErrInvalid)
-	case p.Write != nil:
-		w := *p.Write
-		w.Token = p.Token
+	}
+	switch w, t := p.Change(); {
+	case w != nil:
 		return errors.Join(w.Check(), p.Next.Check())
-	case p.Touch != nil:
-		return errors.Join(p.Touch.Check(), p.Next.Check())
+	case t != nil:
+		return errors.Join(t.Check(), p.Next.Check())
 	}
 	return p.Next.Check()
 }

@@ -119,15 +119,11 @@ func (q *queue) finish(ctx context.Context, key Key, p Pass) (version uint64, er
 	if w := q.next(ctx, key, p.Token); w != nil {
 		return q.pass(ctx, key, p, w)
 	}
-	switch {
-	case p.Write != nil:
-		w := *p.Write
-		w.Token, w.Release = p.Token, true
-		version, err = q.store.Write(ctx, key, w)
-	case p.Touch != nil:
-		t := *p.Touch
-		t.Release = p.Token
-		err = q.store.Touch(ctx, key, t)
+	switch write, touch := p.Change(); {
+	case write != nil:
+		version, err = q.store.Write(ctx, key, *write)
+	case touch != nil:
+		err = q.store.Touch(ctx, key, *touch)
 	default:
 		err = q.store.Unlock(ctx, key, p.Token)
 	}

@@ -217,6 +217,21 @@ type Pass struct {
 	Next  Lock   // of whoever waits
 }
 
+// Change returns the write or touch to make, with the token and the release that a pass implies; nil where there is none.
+func (p Pass) Change() (w *Write, t *Touch) {
+	if p.Write != nil {
+		own := *p.Write
+		own.Token, own.Release = p.Token, true
+		w = &own
+	}
+	if p.Touch != nil {
+		own := *p.Touch
+		own.Release = p.Token
+		t = &own
+	}
+	return w, t
+}
+
 // Passed is what came of a pass.
 type Passed struct {
 	// Version is the one that the write made.

@@ -267,16 +267,12 @@ func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.P
 	}
 	defer s.mu.Unlock()
 	held := s.holds(key, p.Token, now)
-	switch {
-	case p.Write != nil:
-		w := *p.Write
-		w.Token, w.Release = p.Token, true
-		done.Version, err = s.write(key, w, now)
+	switch w, t := p.Change(); {
+	case w != nil:
+		done.Version, err = s.write(key, *w, now)
 		done.Expires = time.UnixMilli(now).Add(w.Idle)
-	case p.Touch != nil:
-		t := *p.Touch
-		t.Release = p.Token
-		err = s.touch(key, t, now)
+	case t != nil:
+		err = s.touch(key, *t, now)
 		done.Expires = time.UnixMilli(now).Add(t.Idle)
 	}
 	if err == nil && held {

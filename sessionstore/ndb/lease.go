@@ -23,6 +23,15 @@ type lease struct {
 	found bool
 }
 
+// What the statements on leases name, in one order.
+const (
+	leaseColumns = "token, stamp, owner, ends, due"
+	leaseSet     = "token = ?, stamp = ?, owner = ?, ends = ?, due = ?"
+)
+
+// values are those of leaseColumns.
+func (l lease) values() []any { return []any{l.Token, l.Stamp, l.Owner, l.Ends, l.Due} }
+
 // dueOfLease is the purge time of a lease.
 func dueOfLease(ends int64) int64 { return due(ends + retention) }
 
@@ -120,19 +129,19 @@ func (s *Store) Leased(ctx context.Context, key sessionstore.Key) (sessionstore.
 
 // takeLease replaces a lease that has ended, if its token is smaller, and reports whether there was one.
 func (s statements) takeLease(ctx context.Context, key sessionstore.Key, l lease, now int64) (bool, error) {
-	n, err := s.exec(ctx, prepared+"UPDATE lease SET token = ?, stamp = ?, owner = ?, ends = ?, due = ? WHERE id = ? AND ends <= ? AND token < ?",
-		l.Token, l.Stamp, l.Owner, l.Ends, l.Due, key[:], now, l.Token)
+	n, err := s.exec(ctx, prepared+"UPDATE lease SET "+leaseSet+" WHERE id = ? AND ends <= ? AND token < ?",
+		append(l.values(), key[:], now, l.Token)...)
 	return n > 0, err
 }
 
 func (s statements) insertLease(ctx context.Context, key sessionstore.Key, l lease) error {
-	_, err := s.exec(ctx, prepared+"INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES (?, ?, ?, ?, ?, ?)", key[:], l.Token, l.Stamp, l.Owner, l.Ends, l.Due)
+	_, err := s.exec(ctx, prepared+"INSERT INTO lease ("+leaseColumns+", id) VALUES (?, ?, ?, ?, ?, ?)", append(l.values(), key[:])...)
 	return err
 }
 
 // lease reads the latest lease of a key; with "FOR UPDATE" it locks the row.
 func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string) (l lease, err error) {
-	err = s.q.GetContext(ctx, &l, prepared+"SELECT token, stamp, owner, ends, due FROM lease WHERE id = ? "+lock, key[:])
+	err = s.q.GetContext(ctx, &l, prepared+"SELECT "+leaseColumns+" FROM lease WHERE id = ? "+lock, key[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return lease{}, nil
 	}

@@ -28,21 +28,18 @@ func (s *Store) Pass(ctx context.Context, key sessionstore.Key, p sessionstore.P
 	end := func(ctx context.Context, db statements, h *heir, now int64, _ *attempt) (done sessionstore.Passed, err error) {
 		return done, db.endLease(ctx, key, p.Token, h, now)
 	}
-	switch {
-	case p.Write != nil:
-		w := *p.Write
-		w.Token, w.Release, w.Payload = p.Token, true, bytes.Clone(w.Payload)
+	switch w, t := p.Change(); {
+	case w != nil:
+		w.Payload = bytes.Clone(w.Payload) // the caller may leave before the statement does
 		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (done sessionstore.Passed, err error) {
 			done.Expires = time.UnixMilli(now + w.Idle.Milliseconds())
-			done.Version, err = db.writeAny(ctx, key, w, h, now, a)
+			done.Version, err = db.writeAny(ctx, key, *w, h, now, a)
 			return done, err
 		}
-	case p.Touch != nil:
-		t := *p.Touch
-		t.Release = p.Token
+	case t != nil:
 		end = func(ctx context.Context, db statements, h *heir, now int64, a *attempt) (done sessionstore.Passed, err error) {
 			done.Expires = time.UnixMilli(now + t.Idle.Milliseconds())
-			return done, db.touchAny(ctx, key, t, h, now, a)
+			return done, db.touchAny(ctx, key, *t, h, now, a)
 		}
 	}
 	return run(ctx, s, "pass", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Passed, error) {
@@ -100,7 +97,7 @@ func (s statements) advanceUnder(ctx context.Context, key sessionstore.Key, vers
 func (h *heir) set(ends bool, stamp uint64) (text string, args []any) {
 	switch {
 	case h != nil:
-		return "l.token = ?, l.stamp = ?, l.owner = ?, l.ends = ?, l.due = ?", []any{h.Token, h.Stamp, h.Owner, h.Ends, h.Due}
+		return "l.token = ?, l.stamp = ?, l.owner = ?, l.ends = ?, l.due = ?", h.values()
 	case ends:
 		return "l.ends = 0", nil
 	default:
@@ -110,8 +107,8 @@ func (h *heir) set(ends bool, stamp uint64) (text string, args []any) {
 
 // inherit puts a lease in the place of the one with this token, and reports whether that was the latest.
 func (s statements) inherit(ctx context.Context, key sessionstore.Key, token uint64, l lease, now int64) (bool, error) {
-	n, err := s.exec(ctx, prepared+"UPDATE lease SET token = ?, stamp = ?, owner = ?, ends = ?, due = ? WHERE id = ? AND token = ? AND ends > ?",
-		l.Token, l.Stamp, l.Owner, l.Ends, l.Due, key[:], token, now-retention)
+	n, err := s.exec(ctx, prepared+"UPDATE lease SET "+leaseSet+" WHERE id = ? AND token = ? AND ends > ?",
+		append(l.values(), key[:], token, now-retention)...)
 	return n > 0, err
 }
 
@@ -327,9 +324,9 @@ func (s statements) insertLeases(ctx context.Context, locks []change, b *changes
 	var args []any
 	for _, c := range locks {
 		l := newLease(c.key, *c.lock, b.at, b.stampOf(c))
-		args = append(args, c.key[:], l.Token, l.Stamp, l.Owner, l.Ends, l.Due)
+		args = append(append(args, l.values()...), c.key[:])
 	}
-	_, err := s.exec(ctx, "INSERT INTO lease (id, token, stamp, owner, ends, due) VALUES "+list("(?, ?, ?, ?, ?, ?)", len(locks)), args...)
+	_, err := s.exec(ctx, "INSERT INTO lease ("+leaseColumns+", id) VALUES "+list("(?, ?, ?, ?, ?, ?)", len(locks)), args...)
 	return err
 }
 
@@ -359,7 +356,7 @@ func (s statements) leases(ctx context.Context, list []change) (map[sessionstore
 		ID []byte `db:"id"`
 	}
 	w := word(list)
-	if err := s.q.SelectContext(ctx, &rows, prepared+"SELECT id, token, stamp, owner, ends, due FROM lease WHERE "+w.ids(), w.args...); err != nil {
+	if err := s.q.SelectContext(ctx, &rows, prepared+"SELECT id, "+leaseColumns+" FROM lease WHERE "+w.ids(), w.args...); err != nil {
 		return nil, err
 	}
 	found := make(map[sessionstore.Key]lease, len(rows))
