@@ -16,12 +16,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
@@ -34,22 +34,19 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if len(os.Args) == 4 && os.Args[1] == holding {
 		if err := runHold(os.Args[2], os.Args[3]); err != nil {
 			os.Exit(1)
 		}
 		return
 	}
-	o, err := parse(os.Args[1:])
-	if err == nil {
-		err = o.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "fronts:", err)
-		os.Exit(1)
-	}
+	command.Main("fronts", func(ctx context.Context) error {
+		o, err := parse(os.Args[1:])
+		if err != nil {
+			return err
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse(args []string) (o options, err error) {

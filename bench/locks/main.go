@@ -15,11 +15,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
-	"syscall"
 	"time"
+
+	"github.com/lvsession/lvsession/bench/internal/command"
 )
 
 type options struct {
@@ -34,16 +34,13 @@ type options struct {
 var holds = []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse()
-	if err == nil {
-		err = o.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "locks:", err)
-		os.Exit(1)
-	}
+	command.Main("locks", func(ctx context.Context) error {
+		o, err := parse()
+		if err != nil {
+			return err
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse() (o options, err error) {

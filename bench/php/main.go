@@ -16,12 +16,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"regexp"
 	"runtime"
-	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/drive"
 )
 
@@ -38,16 +37,13 @@ type options struct {
 var clients = []int{1, 32}
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse()
-	if err == nil {
-		err = o.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "php:", err)
-		os.Exit(1)
-	}
+	command.Main("php", func(ctx context.Context) error {
+		o, err := parse()
+		if err != nil {
+			return err
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse() (o options, err error) {

@@ -15,11 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/drive"
 	"github.com/lvsession/lvsession/bench/internal/figures"
 )
@@ -37,16 +36,13 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse()
-	if err == nil {
-		err = o.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "service:", err)
-		os.Exit(1)
-	}
+	command.Main("service", func(ctx context.Context) error {
+		o, err := parse()
+		if err != nil {
+			return err
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse() (o options, err error) {

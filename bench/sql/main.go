@@ -14,12 +14,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/pprof"
-	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/schema"
@@ -40,16 +39,13 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o, err := parse()
-	if err == nil {
-		err = o.run(ctx)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "sql:", err)
-		os.Exit(1)
-	}
+	command.Main("sql", func(ctx context.Context) error {
+		o, err := parse()
+		if err != nil {
+			return err
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse() (o options, err error) {
