@@ -58,6 +58,58 @@ func TestCancelledCallers(t *testing.T) {
 	}
 }
 
+// NDB commits each data node's rows by themselves, so that the alias which a regenerate makes may be seen before the session
+// that it leads to. Whoever reads meanwhile waits for that.
+func TestReadBetweenTheRowsOfARegenerate(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			ctx := t.Context()
+			dsns := e.database(t)
+			s, db := open(t, nil, dsns...), pool(t, dsns[0])
+			old, new := sessionstore.NewKey("x", sessionstore.NewID()), sessionstore.NewKey("x", sessionstore.NewID())
+			if _, err := s.Write(ctx, old, sessionstore.Write{Payload: []byte("x"), Idle: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Regenerate(ctx, old, new, sessionstore.Regenerate{Grace: time.Minute, Tombstone: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, db, "CREATE TABLE moved AS SELECT * FROM session WHERE id = ?", new[:])
+			defer mustExec(t, db, "DROP TABLE moved")
+			mustExec(t, db, "DELETE FROM session WHERE id = ?", new[:])
+			if _, err := s.Read(ctx, old); !errors.Is(err, sessionstore.ErrNotFound) {
+				t.Errorf("read of an alias of nothing: %v", err)
+			}
+			commit, err := db.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer commit.Rollback()
+			if _, err := commit.Exec("INSERT INTO session SELECT * FROM moved"); err != nil {
+				t.Fatal(err)
+			}
+			read := make(chan error, 1)
+			go func() {
+				session, err := s.Read(ctx, old)
+				if err == nil && session.Key != new {
+					err = errors.New("another session")
+				}
+				read <- err
+			}()
+			select {
+			case err := <-read:
+				t.Fatalf("read before the commit: %v", err)
+			case <-time.After(300 * time.Millisecond): // as long as takes a reader to be sure that it would not wait
+			}
+			if err := commit.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-read; err != nil {
+				t.Errorf("read: %v", err)
+			}
+		})
+	}
+}
+
 func TestClosed(t *testing.T) {
 	s := open(t, nil, engines[2].database(t)...)
 	if err := s.Close(); err != nil {

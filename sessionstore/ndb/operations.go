@@ -12,7 +12,7 @@ import (
 	"github.com/lvsession/lvsession/sessionstore"
 )
 
-// rereads is how often a read begins again because its payload was being replaced, before it locks the row.
+// rereads is how often a read begins again because what it reads was being replaced, before it locks the row.
 const rereads = 4
 
 // Read implements [sessionstore.Store].
@@ -43,14 +43,19 @@ func (s *Store) readAlone(key sessionstore.Key) work[sessionstore.Session] {
 // read reads a session and its payload.
 func (s statements) read(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
 	var payload []byte
-	key, r, err := s.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
+	at, r, err := s.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
 		r, payload, err = s.recordAndHead(ctx, key)
 		return r, err
 	})
 	if err != nil {
 		return sessionstore.Session{}, err
 	}
-	if r.at(now) != live {
+	if at != key && !r.found {
+		// NDB commits each data node's rows by themselves. So the alias that a regenerate makes can be seen before the
+		// session that it leads to, for as long as nodes take over from one that failed.
+		return sessionstore.Session{}, errTorn
+	}
+	if key = at; r.at(now) != live {
 		return sessionstore.Session{}, sessionstore.ErrNotFound
 	}
 	if payload, err = s.chunks(ctx, key, r, payload); err != nil {

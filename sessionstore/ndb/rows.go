@@ -215,8 +215,9 @@ type chunk struct {
 	Data []byte `db:"data"`
 }
 
-// errTorn says that the chunks of a payload were not all there: a newer version took its place.
-var errTorn = errors.New("payload is being replaced")
+// errTorn says that what was read does not belong together: the chunks of a payload are not all there, since a newer version
+// took its place, or an alias leads to a row that is not there yet.
+var errTorn = errors.New("session is being replaced")
 
 // chunks appends the chunks of a record to the first part of its payload. The error is errTorn if they are gone.
 func (s statements) chunks(ctx context.Context, key sessionstore.Key, r record, payload []byte) ([]byte, error) {
