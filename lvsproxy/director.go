@@ -167,7 +167,15 @@ func (d *Director) estimate() {
 	services := slices.Collect(maps.Values(d.services))
 	d.mu.Unlock()
 	for _, s := range services {
+		d.count(s)
 		s.Estimate()
+	}
+}
+
+// count has a dataplane that counts by itself say what it has counted.
+func (d *Director) count(s *service.Service) {
+	if counter, ok := d.dataplane.(service.Counter); ok {
+		counter.Count(s)
 	}
 }
 
@@ -181,6 +189,7 @@ func (d *Director) endOverdue(ender service.Ender) {
 	services := slices.AppendSeq(slices.Clone(d.leaving), maps.Values(d.services))
 	d.mu.Unlock()
 	for _, s := range services {
+		d.count(s)
 		for _, server := range s.Overdue() {
 			if n := ender.End(s, server); n > 0 {
 				e := event(service.ServerDrained, s.ID(), fmt.Sprintf("%d connections were cut off at the end of the drain time-out", n))
@@ -409,6 +418,7 @@ func (d *Director) Table() []service.Snapshot {
 	ids := d.ids()
 	table := make([]service.Snapshot, 0, len(ids))
 	for _, id := range ids {
+		d.count(d.services[id])
 		table = append(table, d.services[id].Snapshot())
 	}
 	return table

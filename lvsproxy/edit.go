@@ -74,6 +74,7 @@ func (d *Director) Zero(id *config.VirtualID) error {
 	defer d.mu.Unlock()
 	if id == nil {
 		for _, s := range d.services {
+			d.count(s)
 			s.Zero()
 		}
 		return nil
@@ -82,6 +83,7 @@ func (d *Director) Zero(id *config.VirtualID) error {
 	if s == nil {
 		return service.ErrNoService
 	}
+	d.count(s)
 	s.Zero()
 	return nil
 }

@@ -50,6 +50,13 @@ type Ender interface {
 	End(s *Service, server *Server) int
 }
 
+// Counter is what a [Dataplane] must be able to do besides if it counts by itself: Count calls [Service.SetCounts] for each
+// server of a service. It is called before the service is shown or estimated, and before servers are looked for that
+// have drained. It must not call the director.
+type Counter interface {
+	Count(s *Service)
+}
+
 // Timeouts are how long connections last on which nothing moves, by state, as "ipvsadm --set" takes them.
 type Timeouts struct {
 	TCP    time.Duration `json:"tcp"`

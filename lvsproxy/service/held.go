@@ -10,7 +10,7 @@ import (
 // changed. A held server is treated as one that is down, whatever its checks say; what they say meanwhile counts
 // afterwards. A server that the service does not have is ignored.
 func (s *Service) SetHeld(addr netip.AddrPort, reason string) []Event {
-	defer s.freed()
+	defer s.changed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	server := s.servers[addr]

@@ -40,6 +40,7 @@ type Server struct {
 	limited       atomic.Bool // there is a threshold
 	connectErrors atomic.Uint64
 	stats         counters
+	counts        Counts // the last that a dataplane said; guarded by the service's lock
 }
 
 // Carried counts traffic that a dataplane has carried.

@@ -41,6 +41,8 @@ type Service struct {
 	queue      list.List   // of *Claim, those who wait, the first in front
 	alarm      *time.Timer // wakes the queue when the first has waited for too long
 
+	dirty   atomic.Bool // the table has changed, and the watcher does not know it yet
+	watcher atomic.Pointer[func()]
 	total   atomic.Int64 // connections of all servers
 	waiting atomic.Int64 // those in the queue, and those who may be in a moment
 }
@@ -72,7 +74,7 @@ func (s *Service) Settled() <-chan struct{} { return s.settled }
 // SetState takes what the health checks say about a real server, and returns what changed. A server that the service
 // does not have is ignored: a check may end after its server is gone.
 func (s *Service) SetState(addr netip.AddrPort, state check.State, reason string) []Event {
-	defer s.freed()
+	defer s.changed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	server := s.servers[addr]
@@ -142,6 +144,9 @@ func (s *Service) place(server *Server) {
 
 // enlist gives a server a weight in the table, and a place if it has none.
 func (s *Service) enlist(server *Server, weight int) {
+	if !server.listed || server.weight != weight {
+		s.dirty.Store(true)
+	}
 	if !server.listed {
 		server.weight, server.listed = weight, true
 		i := s.newPlace(server)
@@ -172,6 +177,7 @@ func (s *Service) unlist(server *Server) {
 	if !server.listed {
 		return
 	}
+	s.dirty.Store(true)
 	i := slices.Index(s.table, server)
 	s.table = slices.Delete(s.table, i, i+1)
 	server.listed, server.weight = false, 0

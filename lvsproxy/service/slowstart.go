@@ -47,7 +47,7 @@ func (s *Service) growSoon() {
 
 // grow gives servers that have come up the weight that they have by now.
 func (s *Service) grow() {
-	defer s.freed()
+	defer s.changed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.growing = false

@@ -15,7 +15,7 @@ import (
 // stays so. Servers that stay keep their state, their place, their counts and their connections. A server that goes gets
 // no new connection; those it has go on. The error is about the Spec, and the service is as before then.
 func (s *Service) Update(v config.Virtual) ([]Event, error) {
-	defer s.freed()
+	defer s.changed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.follow(v, s.hand, "configured", "no longer configured")
@@ -25,7 +25,7 @@ func (s *Service) Update(v config.Virtual) ([]Event, error) {
 // [Service.Update] else. edited are servers that were given a weight, be it the one that they had: the kernel tells its
 // scheduler then too, and wrr begins anew.
 func (s *Service) SetHand(h Hand, edited ...netip.AddrPort) ([]Event, error) {
-	defer s.freed()
+	defer s.changed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events, err := s.follow(s.configured, h.Clone(), "by hand", "by hand")
@@ -60,6 +60,7 @@ func (s *Service) follow(v config.Virtual, h Hand, coming, going string) ([]Even
 		configured[r.Addr] = true
 	}
 	s.configured, s.hand, s.spec = v, h, spec
+	s.dirty.Store(true)
 	s.templates.configure(spec.Persistence)
 	events := s.dropServers(spec.Reals, going)
 	s.inOrder = make([]*Server, 0, len(spec.Reals))
