@@ -67,7 +67,7 @@ func abilities(dataplane service.Dataplane) config.Abilities {
 	a.SlowStart = true
 	_, a.DrainTimeout = dataplane.(service.Ender)
 	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback, a.Maintenance = true, true, true, true, true, true
-	a.Execute = true // by whoever makes a Director: see Options.OnLoad
+	a.Execute, a.LogFile = true, true // by whoever makes a Director: see Options.OnLoad
 	return a
 }
 
@@ -447,7 +447,7 @@ func (d *Director) publishAs(events []service.Event, known bool) {
 		if e.Kind == service.ServerDown || e.Kind == service.FallbackOn {
 			level = slog.LevelWarn
 		}
-		attrs := []slog.Attr{slog.String("virtual", e.Virtual.Addr.String()), slog.String("reason", e.Reason)}
+		attrs := []slog.Attr{slog.String("virtual", e.Virtual.Target()), slog.String("reason", e.Reason)}
 		if e.Server.IsValid() {
 			attrs = append(attrs, slog.String("server", e.Server.String()))
 		}

@@ -42,8 +42,8 @@ type Options struct {
 	// Alert are the options of e-mail and webhooks. Its Logger is the Director's if nil.
 	Alert alert.Options
 	// OnLoad is called with every file that has come into force after the first. It must return soon, and must not call
-	// the Director. The files that a file's execute= names are directors for the caller to start and end; a Director
-	// does nothing about them.
+	// the Director. The files that a file's execute= names are directors for the caller to start and end, and its
+	// logfile= is for who made the Logger; a Director does nothing about them.
 	OnLoad func(*config.File)
 	// Logger gets what an operator should know; nil means none.
 	Logger *slog.Logger

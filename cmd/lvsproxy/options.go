@@ -170,11 +170,3 @@ func (o options) metricsAddr() string {
 	}
 	return o.metrics
 }
-
-func (o options) logger(w io.Writer) *slog.Logger {
-	h := &slog.HandlerOptions{Level: o.logLevel}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, h))
-	}
-	return slog.New(slog.NewTextHandler(w, h))
-}

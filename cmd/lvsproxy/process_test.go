@@ -293,7 +293,7 @@ func TestExitCodes(t *testing.T) {
 		write(t, path, text)
 		return path
 	}
-	good := file("good.cf", "logfile=\"/x.log\"\nvirtual=127.0.0.1:1\n\treal=127.0.0.2:80 masq\n")
+	good := file("good.cf", "cleanstop=no\nvirtual=127.0.0.1:1\n\treal=127.0.0.2:80 masq\n")
 	bad := file("bad.cf", "virtual=127.0.0.1:1\n\tfoo=1\n\treal=10.0.0.1:80\n")
 	gate := file("gate.cf", "virtual=127.0.0.1:1\n\treal=10.0.0.1:80 gate\n")
 	rules := file("rules", "-A -t 10.0.0.1:80 -s rr -p 60\n-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 3\n")
@@ -304,7 +304,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want string // regular expression for standard output and error together
 	}{
-		{[]string{"check", good}, "", 0, `(?s)^TCP 127.0.0.1:1 .line 2.\n  scheduler +wrr .default.\n.*-> 127.0.0.2:80 masq, weight 1, request "/" .line 3.\n\nwarning: [^\n]*good.cf:1: logfile is not supported yet[^\n]*\n[^\n]*good.cf is good: virtual services: 1, real servers: 1, warnings: 1\n$`},
+		{[]string{"check", good}, "", 0, `(?s)^TCP 127.0.0.1:1 .line 2.\n  scheduler +wrr .default.\n.*-> 127.0.0.2:80 masq, weight 1, request "/" .line 3.\n\nwarning: [^\n]*good.cf:1: cleanstop=no has no effect[^\n]*\n[^\n]*good.cf is good: virtual services: 1, real servers: 1, warnings: 1\n$`},
 		{[]string{"check"}, "LVSPROXY_CONFIG=" + good, 0, "is good"},
 		{[]string{"check", "--json", good}, "", 0, `(?s)"good": true,.*"errors": \[\],.*"warnings": \[.*"line": 1,.*"virtual": "TCP 127.0.0.1:1",.*"topic": "scheduler",\s*"text": "wrr",\s*"line": 0`},
 		{[]string{"check", "--json", bad}, "", 1, `(?s)"good": false,.*"errors": \[\s*\{\s*"line": 2,\s*"message": "unknown directive.*"virtuals": \[\]`},

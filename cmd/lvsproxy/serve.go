@@ -35,12 +35,23 @@ func serve(o options, stderr io.Writer) int {
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
-	log := o.logger(stderr)
+	logs := newLogFile(o)
+	defer logs.set("")
+	log := slog.New(slog.NewMultiHandler(o.handler(stderr), logs))
+	follow := func(file *config.File) {
+		if err := logs.set(file.Spec.LogFile); err != nil {
+			log.Warn("no log file", "error", err)
+		}
+	}
+	follow(file)
 	record := admin.NewRecord()
 	o.loops = spareProcessor()
 	others := newExecutions(o, stderr, log)
 	settings := o.director(log, record, inherited)
-	settings.OnLoad = func(file *config.File) { others.set(file.Spec.Execute) }
+	settings.OnLoad = func(file *config.File) {
+		follow(file)
+		others.set(file.Spec.Execute)
+	}
 	d, err := lvsproxy.New(file, settings)
 	if err != nil {
 		return explain(err, stderr, stderr)

@@ -118,7 +118,7 @@ func (a Abilities) checkFile(s Spec, refuse, ignore complaint) {
 		ignore(-1, "cleanstop", noKeep, a.Dataplane)
 	}
 	if !a.LogFile && s.LogFile != "" {
-		ignore(-1, "logfile", "logfile is not supported yet: lvsproxy logs to standard error")
+		ignore(-1, "logfile", "logfile has no effect: the log goes to standard error")
 	}
 	if !a.Callback && s.Callback != "" {
 		ignore(-1, "callback", "callback is not supported yet: no program is run when the file changes")

@@ -40,7 +40,7 @@ func TestTalk(t *testing.T) {
 	if f.Warnings != nil {
 		t.Errorf("warnings: %v, want none", f.Warnings)
 	}
-	if ignored := f.Ignored(userspace); len(ignored) != 1 || ignored[0].Line != 5 || !strings.Contains(ignored[0].Message, "logfile is not supported yet") {
+	if ignored := f.Ignored(userspace); len(ignored) != 1 || ignored[0].Line != 5 || !strings.Contains(ignored[0].Message, "logfile has no effect") {
 		t.Errorf("ignored: %v, want logfile in line 5", ignored)
 	}
 	if err := f.Unsupported(userspace); err != nil {

@@ -23,7 +23,7 @@ type Spec struct {
 	CleanStop bool
 	// MaintenanceDir holds a file for each real server that is to be quiescent or out, whatever its checks say.
 	MaintenanceDir string
-	// LogFile is where ldirectord would log; empty, a path, or a syslog facility.
+	// LogFile is where the log goes besides standard error; empty, a path, or a syslog facility.
 	LogFile string
 	// Virtuals are the virtual services in the order of the file.
 	Virtuals []Virtual
