@@ -50,9 +50,7 @@ func (s *sourceHashing) Next(d Destinations, f Flow) int {
 	if d.Len() == 0 {
 		return None
 	}
-	if s.stale {
-		s.assign(d)
-	}
+	s.Table(d)
 	key := fold(f.Client.Addr())
 	if s.port {
 		key += uint32(f.Client.Port())
@@ -72,6 +70,17 @@ func (s *sourceHashing) Next(d Destinations, f Flow) int {
 		}
 	}
 	return None
+}
+
+// Table implements [Tabled]. It is empty while there is no destination.
+func (s *sourceHashing) Table(d Destinations) []int16 {
+	if d.Len() == 0 {
+		return nil
+	}
+	if s.stale {
+		s.assign(d)
+	}
+	return s.entries
 }
 
 func (s *sourceHashing) assign(d Destinations) {

@@ -7,11 +7,15 @@ import (
 )
 
 // maglevSize is the number of entries of an mh table, a prime: the kernel's with CONFIG_IP_VS_MH_TAB_INDEX=12, which is
-// its default and that of distributions. maglevBits is how many bits a weight may have in it.
-const (
-	maglevSize = 4093
-	maglevBits = 6
-)
+// its default and that of distributions.
+const maglevSize = 4093
+
+// LargeTable is the number of entries of an mh table that tells the weights of hundreds of destinations apart. It is a
+// prime.
+const LargeTable = 65537
+
+// weightBits is how many bits a weight may have in a table: half of those that count its entries, as in the kernel.
+func weightBits(size uint32) int { return bits.Len32(size) / 2 }
 
 // The two keys of the kernel's hash, each taken for both halves of a siphash key.
 const (
@@ -24,8 +28,17 @@ const (
 type maglev struct {
 	table[int16]
 	last     []int // each destination's last weight above 0
-	fallback bool  // look further where the destination cannot be used (mh-fallback)
-	port     bool  // the client's port decides too (mh-port)
+	size     uint32
+	fallback bool // look further where the destination cannot be used (mh-fallback)
+	port     bool // the client's port decides too (mh-port)
+}
+
+func newMaglev(f Flags) *maglev {
+	size := uint32(maglevSize)
+	if f.LargeTable {
+		size = LargeTable
+	}
+	return &maglev{size: size, fallback: f.Fallback, port: f.Port}
 }
 
 func (*maglev) Name() string { return "mh" }
@@ -56,10 +69,7 @@ func (s *maglev) Updated(d Destinations, i int) {
 }
 
 func (s *maglev) Next(d Destinations, f Flow) int {
-	if s.stale {
-		s.populate(d)
-	}
-	if len(s.entries) == 0 {
+	if len(s.Table(d)) == 0 {
 		return None
 	}
 	port := uint16(0)
@@ -67,20 +77,28 @@ func (s *maglev) Next(d Destinations, f Flow) int {
 		port = f.Client.Port()
 	}
 	client := f.Client.Addr()
-	hash := maglevHash(client, port, maglevKey1, 0) % maglevSize
+	hash := maglevHash(client, port, maglevKey1, 0) % s.size
 	if i := int(s.entries[hash]); usable(d, i) {
 		return i
 	}
 	if !s.fallback {
 		return None
 	}
-	for offset := range uint32(maglevSize) {
-		further := (offset + hash) % maglevSize
-		if i := int(s.entries[maglevHash(client, port, maglevKey1, further)%maglevSize]); usable(d, i) {
+	for offset := range s.size {
+		further := (offset + hash) % s.size
+		if i := int(s.entries[maglevHash(client, port, maglevKey1, further)%s.size]); usable(d, i) {
 			return i
 		}
 	}
 	return None
+}
+
+// Table implements [Tabled]. It is empty if no destination ever had a weight.
+func (s *maglev) Table(d Destinations) []int16 {
+	if s.stale {
+		s.populate(d)
+	}
+	return s.entries
 }
 
 // seat is a destination while the table is filled: it takes the first free entry of its own order, turns times in a row.
@@ -98,7 +116,7 @@ func (s *maglev) populate(d Destinations) {
 		return
 	}
 	const free = -1
-	s.entries = slices.Grow(s.entries[:0], maglevSize)[:maglevSize]
+	s.entries = slices.Grow(s.entries[:0], int(s.size))[:s.size]
 	for i := range s.entries {
 		s.entries[i] = free
 	}
@@ -107,12 +125,12 @@ func (s *maglev) populate(d Destinations) {
 			seat := &seats[i]
 			for range seat.turns {
 				for s.entries[seat.at] != free {
-					if seat.at += seat.skip; seat.at >= maglevSize {
-						seat.at -= maglevSize
+					if seat.at += seat.skip; seat.at >= s.size {
+						seat.at -= s.size
 					}
 				}
 				s.entries[seat.at] = int16(i)
-				if taken++; taken == maglevSize {
+				if taken++; taken == int(s.size) {
 					return
 				}
 			}
@@ -130,13 +148,13 @@ func (s *maglev) seats(d Destinations) []seat {
 	if divisor == 0 {
 		return nil
 	}
-	shift := max(bits.Len(uint(most/divisor))-maglevBits, 0)
+	shift := max(bits.Len(uint(most/divisor))-weightBits(s.size), 0)
 	seats := make([]seat, len(s.last))
 	for i, w := range s.last {
 		addr := d.Addr(i)
 		seats[i] = seat{
-			at:    maglevHash(addr.Addr(), addr.Port(), maglevKey1, 0) % maglevSize,
-			skip:  maglevHash(addr.Addr(), addr.Port(), maglevKey2, 0)%(maglevSize-1) + 1,
+			at:    maglevHash(addr.Addr(), addr.Port(), maglevKey1, 0) % s.size,
+			skip:  maglevHash(addr.Addr(), addr.Port(), maglevKey2, 0)%(s.size-1) + 1,
 			turns: w / divisor >> shift,
 		}
 		if w > 0 {

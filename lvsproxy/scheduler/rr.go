@@ -26,3 +26,20 @@ func (s *roundRobin) Next(d Destinations, _ Flow) int {
 	}
 	return None
 }
+
+// Period implements [Cyclic]: each destination of weight above 0 has its turn.
+func (*roundRobin) Period(d Destinations) int {
+	n := 0
+	for i := range d.Len() {
+		if d.Weight(i) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Clone implements [Cyclic].
+func (s *roundRobin) Clone() Cyclic {
+	clone := *s
+	return &clone
+}

@@ -308,7 +308,7 @@ func TestLocalityForgets(t *testing.T) {
 
 func TestParseFlags(t *testing.T) {
 	for text, want := range map[string]Flags{
-		"": {}, "sh-fallback": {Fallback: true}, "mh-port,mh-fallback": {true, true}, "flag-1,flag-2": {true, true}, "flag-3": {},
+		"": {}, "sh-fallback": {Fallback: true}, "mh-port,mh-fallback": {Fallback: true, Port: true}, "flag-1,flag-2": {Fallback: true, Port: true}, "flag-3": {},
 	} {
 		if got, err := ParseFlags(text); err != nil || got != want {
 			t.Errorf("%q: got %v, %v", text, got, err)

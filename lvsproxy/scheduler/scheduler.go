@@ -60,6 +60,27 @@ type Flags struct {
 	Fallback bool
 	// Port has sh and mh distinguish clients by their port too (sh-port, mh-port).
 	Port bool
+	// LargeTable has mh use a table of [LargeTable] entries. Its picks are not those of IPVS with the smaller one.
+	LargeTable bool
+}
+
+// Tabled is a [Scheduler] that goes by a table from hash values to destinations, so that someone else can look there: sh
+// and mh are.
+type Tabled interface {
+	Scheduler
+	// Table returns the index of the destination that each hash value belongs to, whether it can be used now or not.
+	// The slice is the scheduler's, and good until the list changes.
+	Table(d Destinations) []int16
+}
+
+// Cyclic is a [Scheduler] whose picks follow from the list alone and come again, as long as no destination is overloaded,
+// so that someone else can pick from a record of them: rr and wrr are.
+type Cyclic interface {
+	Scheduler
+	// Period returns after how many picks they come again; 0 if there is nothing to pick.
+	Period(d Destinations) int
+	// Clone returns a scheduler that is at the same place in its own copy of the list.
+	Clone() Cyclic
 }
 
 // ParseFlags reads what ipvsadm's -b takes: names joined by commas. flag-1 and flag-2 are Fallback and Port, as in
@@ -92,7 +113,7 @@ var factories = map[string]func(Flags) Scheduler{
 	"twos":  func(Flags) Scheduler { return newTwoChoices() },
 	"sh":    func(f Flags) Scheduler { return &sourceHashing{fallback: f.Fallback, port: f.Port} },
 	"dh":    func(Flags) Scheduler { return &destinationHashing{} },
-	"mh":    func(f Flags) Scheduler { return &maglev{fallback: f.Fallback, port: f.Port} },
+	"mh":    func(f Flags) Scheduler { return newMaglev(f) },
 	"lblc":  func(Flags) Scheduler { return &localityLeastConnection{newLocality()} },
 	"lblcr": func(Flags) Scheduler { return &localityReplicated{newLocality()} },
 }

@@ -84,6 +84,22 @@ func (s *weightedRoundRobin) Next(d Destinations, _ Flow) int {
 	}
 }
 
+// Period implements [Cyclic]: the sum of the weights, divided by what they have in common.
+func (*weightedRoundRobin) Period(d Destinations) int {
+	sum, divisor := 0, 0
+	for i := range d.Len() {
+		sum += d.Weight(i)
+		divisor = gcd(d.Weight(i), divisor)
+	}
+	return sum / max(divisor, 1)
+}
+
+// Clone implements [Cyclic].
+func (s *weightedRoundRobin) Clone() Cyclic {
+	clone := *s
+	return &clone
+}
+
 func gcd(a, b int) int {
 	for b != 0 {
 		a, b = b, a%b
