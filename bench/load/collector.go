@@ -2,16 +2,17 @@ package load
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// maxServers bounds how many server names are told apart; answers of all others count for otherServers.
+// maxServers bounds how many server names are told apart; answers of all others count for otherServers. Only the first
+// maxServerLatencies have a histogram of their own: each takes 190 KB.
 const (
-	maxServers   = 1024
-	otherServers = "(others)"
+	maxServers         = 1024
+	maxServerLatencies = 64
+	otherServers       = "(others)"
 )
 
 // collector gathers what all users meet. Its methods may be called concurrently.
@@ -23,19 +24,24 @@ type collector struct {
 	end      time.Time // of the last outcome
 	requests int64     // done, with their retries
 	servers  map[string]*serverTally
-	latency  *hdrhistogram.Histogram // microseconds, as are the others
-	service  *hdrhistogram.Histogram
-	lag      *hdrhistogram.Histogram
+	others   Histogram // latency of the servers beyond maxServerLatencies
+	latency  Histogram
+	service  Histogram
+	lag      Histogram
+	phases   phases
+	series   series
+	cpu      time.Duration // of this process at the start
 }
 
 // serverTally counts the answers of one server and holds the one copy of its name that all histories share.
 type serverTally struct {
 	name    string
 	answers int64
+	latency *Histogram
 }
 
-func newCollector(start time.Time) *collector {
-	hist := func() *hdrhistogram.Histogram { return hdrhistogram.New(1, time.Hour.Microseconds(), 3) }
+func newCollector(start time.Time, plans []PhasePlan) *collector {
+	cpu := ownCPU()
 	return &collector{
 		start: start, end: start,
 		r: Result{
@@ -43,13 +49,10 @@ func newCollector(start time.Time) *collector {
 			ViolationsByKind: map[Kind]int64{}, Violations: []Violation{},
 		},
 		servers: map[string]*serverTally{},
-		latency: hist(), service: hist(), lag: hist(),
+		phases:  newPhases(plans),
+		series:  series{cpu: cpu},
+		cpu:     cpu,
 	}
-}
-
-// record adds a duration to a histogram of microseconds, the longest it can hold if it is longer.
-func record(h *hdrhistogram.Histogram, d time.Duration) {
-	h.RecordValue(min(max(d.Microseconds(), 1), h.HighestTrackableValue())) // within the range it cannot fail
 }
 
 func (c *collector) since(t time.Time) Millis { return Millis(t.Sub(c.start)) }
@@ -58,28 +61,48 @@ func (c *collector) since(t time.Time) Millis { return Millis(t.Sub(c.start)) }
 func (c *collector) acknowledged(server string, due time.Time, e *exchange) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.r.Acknowledged++
-	record(c.latency, e.end.Sub(due))
-	record(c.service, e.end.Sub(e.begin))
 	c.ended(e.end)
-	t := c.servers[server]
-	if t == nil {
-		if len(c.servers) >= maxServers {
-			server = otherServers
-		}
-		t = &serverTally{name: server}
-		c.servers[server] = t
-	}
+	c.r.Acknowledged++
+	latency := e.end.Sub(due)
+	c.latency.Record(latency)
+	c.service.Record(e.end.Sub(e.begin))
+	p := c.phases.at(c.since(due))
+	p.Acknowledged++
+	p.Histogram.Record(latency)
+	t := c.tally(server)
 	t.answers++
+	t.latency.Record(latency)
+	c.series.acknowledged(t.name, latency)
 	return t.name
 }
 
-func (c *collector) failed(user string, e *exchange, unknown bool) {
+// tally returns the tally of a server.
+func (c *collector) tally(server string) *serverTally {
+	if t := c.servers[server]; t != nil {
+		return t
+	}
+	if len(c.servers) >= maxServers {
+		server = otherServers
+	}
+	t := c.servers[server]
+	if t == nil {
+		t = &serverTally{name: server, latency: new(Histogram)}
+		if len(c.servers) >= maxServerLatencies {
+			t.latency = &c.others
+		}
+		c.servers[server] = t
+	}
+	return t
+}
+
+func (c *collector) failed(user string, due time.Time, e *exchange, unknown bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended(e.end)
 	c.r.ErrorsTotal++
 	c.r.ErrorsByClass[e.class]++
+	c.series.now.Errors++
+	c.phases.at(c.since(due)).Errors++
 	if unknown {
 		c.r.Unknown++
 	}
@@ -90,9 +113,11 @@ func (c *collector) failed(user string, e *exchange, unknown bool) {
 	}
 }
 
-func (c *collector) violated(v *Violation) {
+func (c *collector) violated(v *Violation, due time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.series.now.Violations++
+	c.phases.at(c.since(due)).Violations++
 	c.r.ViolationsTotal++
 	c.r.ViolationsByKind[v.Kind]++
 	if len(c.r.Violations) < MaxViolations {
@@ -100,10 +125,13 @@ func (c *collector) violated(v *Violation) {
 	}
 }
 
-func (c *collector) began(retry bool) {
+// began notes that an attempt begins.
+func (c *collector) began(at time.Time, retry bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.series.to(at.Sub(c.start), c.inFlight())
 	c.r.Attempts++
+	c.series.now.Begun++
 	if retry {
 		c.r.Retries++
 	}
@@ -132,7 +160,8 @@ func (c *collector) connected() {
 func (c *collector) late(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	record(c.lag, d)
+	c.lag.Record(d)
+	c.series.lag = max(c.series.lag, d)
 }
 
 func (c *collector) held() {
@@ -153,43 +182,83 @@ func (c *collector) leave(v *Verifier) {
 	}
 }
 
+// ended notes how far the load has come.
 func (c *collector) ended(t time.Time) {
 	if t.After(c.end) {
 		c.end = t
+		c.series.to(t.Sub(c.start), c.inFlight())
 	}
+}
+
+func (c *collector) inFlight() int64 {
+	return c.r.Attempts - c.r.Acknowledged - c.r.ErrorsTotal - c.r.Interrupted
 }
 
 func (c *collector) result(cfg Config, why Ended) *Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.r
+	r.Version, r.Target, r.Machine = ResultVersion, Counter, ThisMachine()
 	r.Config, r.Started, r.Ended = cfg, c.start, why
 	r.Elapsed = c.since(c.end)
 	r.Planned = int64(cfg.Users) * int64(cfg.Requests)
 	if s := time.Duration(r.Elapsed).Seconds(); s > 0 {
 		r.Throughput = float64(r.Acknowledged) / s
 	}
-	r.Latency, r.Service, r.Lag = percentiles(c.latency), percentiles(c.service), percentiles(c.lag)
+	r.Latency, r.Service, r.Lag = c.latency.Percentiles(), c.service.Percentiles(), c.lag.Percentiles()
+	r.Histogram = c.latency
+	r.Phases = c.phases.result(r.Elapsed)
+	if rest := r.Elapsed - c.series.now.At; rest > 0 || len(c.series.list) == 0 {
+		c.series.close(c.inFlight(), max(time.Duration(rest), time.Millisecond))
+	}
+	r.Series, r.Faults = c.series.list, []Fault{}
+	r.Shares, r.Servers = shares(c.answers(), cfg.Weights), c.serverLatencies()
+	slices.SortStableFunc(r.Errors, func(a, b Error) int { return int(a.At - b.At) })
+	r.judgeGenerator(ownCPU() - c.cpu)
+	r.judge()
+	return &r
+}
+
+func (c *collector) answers() map[string]int64 {
 	answers := make(map[string]int64, len(c.servers))
 	for name, t := range c.servers {
 		answers[name] = t.answers
 	}
-	r.Shares = shares(answers, cfg.Weights)
-	slices.SortStableFunc(r.Errors, func(a, b Error) int { return int(a.At - b.At) })
-	r.judge()
-	return &r
+	return answers
+}
+
+func (c *collector) serverLatencies() []ServerLatency {
+	list := []ServerLatency{}
+	for name, t := range c.servers {
+		if t.latency != &c.others {
+			list = append(list, ServerLatency{name, t.latency.Percentiles(), *t.latency})
+		}
+	}
+	if c.others.Count() > 0 {
+		list = append(list, ServerLatency{otherServers, c.others.Percentiles(), c.others})
+	}
+	slices.SortFunc(list, func(a, b ServerLatency) int { return strings.Compare(a.Server, b.Server) })
+	return list
 }
 
 // snapshot returns the state of the load now.
 func (c *collector) snapshot(planned int64) Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Snapshot{
-		Elapsed: time.Since(c.start), Planned: planned,
+	now := time.Now()
+	if c.inFlight() > 0 {
+		c.series.to(now.Sub(c.start), c.inFlight()) // seconds in which nothing ends are seconds, too
+	}
+	s := Snapshot{
+		Elapsed: now.Sub(c.start), Planned: planned,
 		Done: c.requests, Acknowledged: c.r.Acknowledged,
 		Errors: c.r.ErrorsTotal, Violations: c.r.ViolationsTotal,
-		InFlight: c.r.Attempts - c.r.Acknowledged - c.r.ErrorsTotal - c.r.Interrupted,
-		P50:      time.Duration(c.latency.ValueAtPercentile(50)) * time.Microsecond,
-		P99:      time.Duration(c.latency.ValueAtPercentile(99)) * time.Microsecond,
+		InFlight: c.inFlight(),
+		P50:      c.latency.At(50), P99: c.latency.At(99),
+		Phase: c.phases.at(c.since(now)).Name,
 	}
+	if n := len(c.series.list); n > 0 {
+		s.Second = c.series.list[n-1]
+	}
+	return s
 }

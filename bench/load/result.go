@@ -3,8 +3,6 @@ package load
 import (
 	"fmt"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Bounds of the lists in a [Result]. Totals go on counting beyond them.
@@ -23,8 +21,25 @@ const (
 	Interrupted Ended = "interrupted" // the context ended; requests in flight were cut and count as nothing
 )
 
+// ResultVersion is the version of the JSON form of a [Result]. Members are only ever added within a version. Version 1,
+// which had no member version, lacked what Version 2 added: everything from Version to Machine, and Generator to Faults.
+const ResultVersion = 2
+
+// Target is a kind of target.
+type Target string
+
+// The kinds of target.
+const (
+	Counter Target = "counter" // the counter page, over HTTP: the default
+)
+
 // Result is what a load showed.
 type Result struct {
+	Version int     `json:"version"` // ResultVersion
+	Name    string  `json:"name"`    // of the scenario
+	Target  Target  `json:"target"`
+	Machine Machine `json:"machine"` // that the load came from
+
 	Config  Config    `json:"config"`
 	Started time.Time `json:"started"`
 	Elapsed Millis    `json:"elapsed_ms"` // from Started to the last outcome
@@ -49,8 +64,17 @@ type Result struct {
 	// under Config.Concurrency when they were due. Both are part of Latency, and the harness's own fault.
 	Lag  Percentiles `json:"lag"`
 	Held int64       `json:"held"`
+	// Generator judges them.
+	Generator Generator `json:"generator"`
+	// Histogram is the whole distribution of which Latency is the sum.
+	Histogram Histogram `json:"histogram"`
 
-	Shares []Share `json:"shares"` // by server name
+	Phases []Phase  `json:"phases"` // in order of time, at least one
+	Series []Second `json:"series"` // the first MaxSeconds
+	Faults []Fault  `json:"faults"` // in order of time
+
+	Shares  []Share         `json:"shares"`  // by server name
+	Servers []ServerLatency `json:"servers"` // by server name, the first 64; the others together have one named "(others)"
 
 	ErrorsTotal   int64           `json:"errors_total"`
 	ErrorsByClass map[Class]int64 `json:"errors_by_class"`
@@ -87,20 +111,6 @@ type Percentiles struct {
 	P999  Millis `json:"p99_9_ms"`
 	P9999 Millis `json:"p99_99_ms"`
 	Max   Millis `json:"max_ms"`
-}
-
-// percentiles reads a histogram of microseconds.
-func percentiles(h *hdrhistogram.Histogram) Percentiles {
-	if h.TotalCount() == 0 {
-		return Percentiles{}
-	}
-	us := func(v int64) Millis { return Millis(time.Duration(v) * time.Microsecond) }
-	return Percentiles{
-		Count: h.TotalCount(),
-		Min:   us(h.Min()), Mean: us(int64(h.Mean())), Max: us(h.Max()),
-		P50: us(h.ValueAtPercentile(50)), P75: us(h.ValueAtPercentile(75)), P90: us(h.ValueAtPercentile(90)),
-		P99: us(h.ValueAtPercentile(99)), P999: us(h.ValueAtPercentile(99.9)), P9999: us(h.ValueAtPercentile(99.99)),
-	}
 }
 
 // judge sets Proven and Reason.

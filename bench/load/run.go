@@ -29,6 +29,8 @@ type Snapshot struct {
 	Violations   int64
 	InFlight     int64
 	P50, P99     time.Duration // latency so far
+	Phase        string        // under way
+	Second       Second        // the last complete one, zero before that
 }
 
 // Run makes the load and returns what it showed, also if ctx ends it early: then requests in flight are cut. It returns
@@ -77,7 +79,7 @@ func newRun(cfg Config, t *target) *run {
 	r := &run{
 		cfg: cfg, target: t,
 		schedule:  schedule{start: start, rate: cfg.Rate, users: cfg.Users},
-		collector: newCollector(start),
+		collector: newCollector(start, nil),
 		free:      make(chan *place, min(cfg.Concurrency, cfg.Users)),
 	}
 	t.connected = r.collector.connected
@@ -134,10 +136,11 @@ func (r *run) request(ctx, stop context.Context, u *user, n int) bool {
 		if p == nil {
 			return false
 		}
+		now := time.Now()
 		if due.IsZero() {
-			due = time.Now()
+			due = now
 		}
-		r.collector.began(try > 0)
+		r.collector.began(now, try > 0)
 		e := p.do(ctx, r.target, u)
 		r.free <- p
 		r.settle(u, due, &e)
@@ -200,13 +203,13 @@ func (r *run) settle(u *user, due time.Time, e *exchange) {
 	if e.class != "" {
 		// Without a cookie after the failed attempt the user has no session that the visit could have counted in.
 		unknown := e.sent && u.hasSession(r.target)
-		r.collector.failed(u.name, e, unknown)
+		r.collector.failed(u.name, due, e, unknown)
 		u.verifier.Fail(at, e.class, unknown)
 		return
 	}
 	e.answer.Server = r.collector.acknowledged(e.answer.Server, due, e)
 	if v := u.verifier.Ack(at, e.answer); v != nil {
-		r.collector.violated(v)
+		r.collector.violated(v, due)
 	}
 }
 

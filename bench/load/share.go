@@ -46,3 +46,10 @@ func shares(answers map[string]int64, weights map[string]int) []Share {
 	sort.Slice(list, func(i, j int) bool { return list[i].Server < list[j].Server })
 	return list
 }
+
+// ServerLatency is the latency of one real server's acknowledged answers.
+type ServerLatency struct {
+	Server    string      `json:"server"`
+	Latency   Percentiles `json:"latency"`
+	Histogram Histogram   `json:"histogram"`
+}

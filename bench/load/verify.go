@@ -28,7 +28,8 @@ type Event struct {
 	ID     string `json:"id,omitempty"`
 	Count  int64  `json:"count,omitempty"`
 	User   string `json:"user,omitempty"`
-	Class  Class  `json:"error,omitempty"` // empty for an answer
+	Class  Class  `json:"error,omitempty"`  // empty for an answer
+	Action string `json:"action,omitempty"` // what the request asked for; empty for a visit
 }
 
 // Violation is one broken promise.
@@ -39,8 +40,9 @@ type Violation struct {
 	// Amount is how many visits are missing (Lost, Logout) or too many (Over); 0 for Foreign.
 	Amount int64  `json:"amount"`
 	Detail string `json:"detail"` // for people
-	// History is the user's last events, the offending answer last.
+	// History is the user's events, the offending answer last. Earlier tells how many before them are not kept.
 	History []Event `json:"history"`
+	Earlier int     `json:"history_earlier,omitempty"`
 }
 
 // Verifier checks the answers that one user gets, in the order of the requests. It does no I/O and knows no time.
@@ -153,7 +155,7 @@ func (v *Verifier) violation(k Kind, amount int64, format string, args ...any) *
 	h := v.history()
 	return &Violation{
 		Kind: k, User: v.user, At: h[len(h)-1].At, Amount: amount,
-		Detail: fmt.Sprintf(format, args...), History: h,
+		Detail: fmt.Sprintf(format, args...), History: h, Earlier: v.events - len(h),
 	}
 }
 
