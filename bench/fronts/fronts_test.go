@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 	"github.com/lvsession/lvsession/bench/rig/need"
 )
@@ -43,7 +44,10 @@ func TestSideBySide(t *testing.T) {
 			}
 		}
 	}
-	tabulate(t.Output(), results)
+	sheet := figures.Sheet{Tables: []figures.Table{tabulate(results)}}
+	if err := sheet.Text(t.Output()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestMain(m *testing.M) {

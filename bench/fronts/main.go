@@ -16,7 +16,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -52,6 +51,7 @@ func main() {
 func parse(args []string) (o options, err error) {
 	var conns figures.List
 	f := flag.NewFlagSet("fronts", flag.ExitOnError)
+	command.Flags(f)
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
 	f.Var(&conns, "conns", "open connections, of which up to 64 are busy, 10 with bodies; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
@@ -104,13 +104,14 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d cores; %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.rounds, o.span)
-	for _, s := range sides {
-		fmt.Printf("%s: %s\n", s.name, s.version)
-	}
 	results, err := o.measure(ctx, rig, sides)
-	tabulate(os.Stdout, results)
-	return err
+	sheet := figures.Sheet{
+		Name: "fronts", About: fmt.Sprintf("%d rounds of %v", o.rounds, o.span), Tables: []figures.Table{tabulate(results)},
+	}
+	for _, s := range sides {
+		sheet.Note("%s: %s", s.name, s.version)
+	}
+	return errors.Join(err, command.Publish(sheet))
 }
 
 // measure runs every load at every number of open connections on all sides by turns.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
 )
@@ -23,44 +21,39 @@ type figuresOf struct {
 	failed    int
 }
 
-// tabulate prints medians over the rounds, with the least and the most, and the ratios of ours to each peer.
-func tabulate(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nload\tconnections\tside\tper second\tp99 ms\tfront's CPU, µs each\tfailed")
+// tabulate makes the table, with the ratios of ours to each peer.
+func tabulate(results []*result) figures.Table {
+	t := figures.Table{
+		Labels:  []string{"load", "connections", "side"},
+		Figures: []string{"per second", "p99 ms", "front's CPU, µs each", "Gbit/s", "failed"},
+	}
 	for _, r := range results {
-		what, conns := r.load.what, fmt.Sprint(r.conns)
+		labels := func(side string) []string { return []string{r.load.what, fmt.Sprint(r.conns), side} }
 		for _, f := range r.sides {
-			rate := f.rate.String()
+			var bits any
 			if r.load.name == "bodies" {
-				rate += fmt.Sprintf(", %s Gbit/s", figures.Number(f.rate.Median()*bodySize*8/1e9))
+				bits = figures.Number(f.rate.Median() * bodySize * 8 / 1e9)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\t%v\t%d\n", what, conns, f.side.name, rate, f.p99, f.processor, f.failed)
-			what, conns = "", ""
+			t.Add(labels(f.side.name), f.rate, f.p99, f.processor, bits, f.failed)
 		}
 		for _, f := range r.sides {
 			for _, peer := range r.sides {
 				if f.side.ours && !peer.side.ours {
-					compare(w, f, peer)
+					t.Add(labels(f.side.name+" : "+peer.side.name), compare(f, peer)...)
 				}
 			}
 		}
 	}
-	w.Flush()
+	return t
 }
 
 // aim is how our CPU time for a unit of work may stand to HAProxy's: no more.
 const aim = 1
 
-func compare(w io.Writer, ours, peer *figuresOf) {
-	ratio := func(a, b figures.Samples) string {
-		if b.Median() == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%.2f ×", a.Median()/b.Median())
+func compare(ours, peer *figuresOf) []any {
+	processor := ours.processor.Over(peer.processor)
+	if peer.side.name == "HAProxy" {
+		processor = processor.Most(aim)
 	}
-	processor := ratio(ours.processor, peer.processor)
-	if peer.side.name == "HAProxy" && processor != "" {
-		processor = figures.AtMost(ours.processor.Median()/peer.processor.Median(), aim)
-	}
-	fmt.Fprintf(w, "\t\t%s : %s\t%s\t%s\t%s\t\n", ours.side.name, peer.side.name, ratio(ours.rate, peer.rate), ratio(ours.p99, peer.p99), processor)
+	return []any{ours.rate.Over(peer.rate), ours.p99.Over(peer.p99), processor}
 }

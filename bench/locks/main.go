@@ -16,10 +16,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/command"
+	"github.com/lvsession/lvsession/bench/internal/figures"
 )
 
 type options struct {
@@ -68,13 +68,14 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d cores; %d requests at once for one session, %d rounds\n", runtime.Version(), runtime.NumCPU(), o.requests, o.rounds)
 	results, err := o.measure(ctx, r.sides)
 	if err != nil {
 		return err
 	}
-	tabulate(os.Stdout, results)
-	return nil
+	return command.Publish(figures.Sheet{
+		Name: "locks", About: fmt.Sprintf("%d requests at once for one session, %d rounds", o.requests, o.rounds),
+		Tables: []figures.Table{tabulate(results)},
+	})
 }
 
 // measure runs every side with every hold, by turns.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
@@ -33,23 +31,25 @@ func (r *result) add(o outcome) {
 	r.sent += len(r.side.clients)
 }
 
-// tabulate prints medians over the rounds, with the least and the most, and each of ours over the peers.
-func tabulate(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nheld for\tside\ttotal ms\tmean wait ms\tlongest : mean\tfailed\ttotal over phpredis's, 2 ms\t20 ms")
+// tabulate makes the table, with the ratio of each of ours to the two peers that do not give up.
+func tabulate(results []*result) figures.Table {
+	t := figures.Table{
+		Labels:  []string{"held for", "side"},
+		Figures: []string{"total ms", "mean wait ms", "longest : mean", "failed", "total : phpredis, 2 ms", "total : phpredis, 20 ms"},
+	}
 	for i := 0; i < len(results); {
 		hold := results[i].hold
 		first := i
 		for ; i < len(results) && results[i].hold == hold; i++ {
 			r := results[i]
-			fmt.Fprintf(w, "%v\t%s\t%v\t%v\t%v\t%d of %d", hold, r.side.name, r.total, r.mean, r.unfair, r.failed, r.sent)
+			cells := []any{r.total, r.mean, r.unfair, fmt.Sprintf("%d of %d", r.failed, r.sent)}
 			if !r.side.peer {
 				for _, peer := range results[first : first+2] {
-					fmt.Fprintf(w, "\t%.2f ×", r.total.Median()/peer.total.Median())
+					cells = append(cells, r.total.Over(peer.total))
 				}
 			}
-			fmt.Fprintln(w)
+			t.Add([]string{hold.String(), r.side.name}, cells...)
 		}
 	}
-	w.Flush()
+	return t
 }

@@ -17,11 +17,11 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/drive"
+	"github.com/lvsession/lvsession/bench/internal/figures"
 )
 
 type options struct {
@@ -72,13 +72,13 @@ func (o options) run(ctx context.Context) error {
 	if err := site.start(ctx, o.ndb); err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d cores; %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.rounds, o.span)
 	results, err := o.measure(ctx, site.sides)
 	if err != nil {
 		return err
 	}
-	tabulate(os.Stdout, results)
-	return nil
+	sheet := figures.Sheet{Name: "php", About: fmt.Sprintf("%d rounds of %v", o.rounds, o.span)}
+	tabulate(&sheet, results)
+	return command.Publish(sheet)
 }
 
 // measure has all sides take turns, at each concurrency.

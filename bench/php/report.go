@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
 )
@@ -19,35 +17,25 @@ type figuresOf struct {
 	latency figures.Latency
 }
 
-// tabulate prints medians over the rounds, with the least and the most, and the ratio of each side's latency to that of
-// each side that is a yardstick.
-func tabulate(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+// tabulate makes a table of each concurrency, with the ratio of each side's latency to that of each side that is a yardstick.
+func tabulate(sheet *figures.Sheet, results []*result) {
 	for _, r := range results {
-		fmt.Fprintf(w, "\n%d clients\tpages/s\tp50 ms\tp99 ms", r.clients)
+		t := figures.Table{Labels: []string{fmt.Sprintf("%d clients", r.clients)}, Figures: []string{"pages/s", "p50 ms", "p99 ms"}}
 		for _, y := range r.yardsticks() {
-			fmt.Fprintf(w, "\tp50, p99 : %s", y.side.name)
+			t.Figures = append(t.Figures, "p50 : "+y.side.name, "p99 : "+y.side.name)
 		}
-		fmt.Fprintln(w)
 		for _, f := range r.sides {
-			fmt.Fprintf(w, "%s\t%v\t%v\t%v", f.side.name, f.latency.Rate, f.latency.P50, f.latency.P99)
+			cells := []any{f.latency.Rate, f.latency.P50, f.latency.P99}
 			for _, y := range r.yardsticks() {
-				fmt.Fprintf(w, "\t%.2f ×, %.2f ×", f.latency.P50.Median()/y.latency.P50.Median(), f.latency.P99.Median()/y.latency.P99.Median())
-			}
-			fmt.Fprintln(w)
-		}
-	}
-	w.Flush()
-	fmt.Fprintln(out)
-	for _, r := range results {
-		for _, y := range r.yardsticks() {
-			for _, f := range r.sides {
+				p50 := f.latency.P50.Over(y.latency.P50)
 				if f.side.target != 0 {
-					ratio := f.latency.P50.Median() / y.latency.P50.Median()
-					fmt.Fprintf(out, "%d clients, median of %s : %s: %s\n", r.clients, f.side.name, y.side.name, figures.AtMost(ratio, f.side.target))
+					p50 = p50.Most(f.side.target)
 				}
+				cells = append(cells, p50, f.latency.P99.Over(y.latency.P99))
 			}
+			t.Add([]string{f.side.name}, cells...)
 		}
+		sheet.Tables = append(sheet.Tables, t)
 	}
 }
 

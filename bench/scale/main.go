@@ -15,10 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/command"
+	"github.com/lvsession/lvsession/bench/internal/figures"
 )
 
 type options struct {
@@ -82,12 +82,15 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, r.close())
 	}
-	fmt.Printf("%s, %d cores; store %s, payloads of %d bytes, %d operations/s, %d rounds of %v\n",
-		runtime.Version(), runtime.NumCPU(), o.store, o.payload, o.rate, o.rounds, o.span)
-	return errors.Join(o.measure(ctx, r), r.close())
+	sheet := figures.Sheet{Name: "scale", About: fmt.Sprintf("store %s, payloads of %d bytes, %d operations/s, %d rounds of %v",
+		o.store, o.payload, o.rate, o.rounds, o.span)}
+	if err := errors.Join(o.measure(ctx, &sheet, r), r.close()); err != nil {
+		return err
+	}
+	return command.Publish(sheet)
 }
 
-func (o options) measure(ctx context.Context, r *rig) error {
+func (o options) measure(ctx context.Context, sheet *figures.Sheet, r *rig) error {
 	few := &population{store: r.few, live: o.few}
 	many := &population{store: r.many, live: o.sessions}
 	if err := o.fill(ctx, few, false); err != nil {
@@ -101,12 +104,12 @@ func (o options) measure(ctx context.Context, r *rig) error {
 	if err := o.fill(ctx, many, false); err != nil {
 		return err
 	}
-	fmt.Printf("stored %d sessions in %.0f s\n", o.sessions, time.Since(began).Seconds())
-	if err := r.report(ctx, before, o.sessions); err != nil {
+	sheet.Note("stored %d sessions in %.0f s", o.sessions, time.Since(began).Seconds())
+	if err := r.report(ctx, sheet, before, o.sessions); err != nil {
 		return err
 	}
-	if err := o.compare(ctx, few, many); err != nil {
+	if err := o.compare(ctx, sheet, few, many); err != nil {
 		return err
 	}
-	return o.collect(ctx, many)
+	return o.collect(ctx, sheet, many)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
@@ -21,23 +19,24 @@ func (c *column) add(l latencies, seconds float64) {
 	c.all.Add(l.all, seconds)
 }
 
-// table prints two columns and the ratios of the second to the first.
-func table(first, second string, a, b *column) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nms\t%s\t%s\tratio\n", first, second)
-	row := func(what string, x, y figures.Samples) {
-		fmt.Fprintf(w, "%s\t%v\t%v\t%.2f ×\n", what, x, y, y.Median()/x.Median())
-	}
+// table makes a table of two columns and the ratios of the second to the first.
+func table(first, second string, a, b *column, aim float64) figures.Table {
+	t := figures.Table{Labels: []string{"ms"}, Figures: []string{first, second, "ratio"}}
+	row := func(what string, x, y figures.Samples) { t.Add([]string{what}, x, y, y.Over(x)) }
 	row("read p50", a.reads.P50, b.reads.P50)
 	row("read p99", a.reads.P99, b.reads.P99)
 	row("write p50", a.writes.P50, b.writes.P50)
 	row("write p99", a.writes.P99, b.writes.P99)
-	row("all p99", a.all.P99, b.all.P99)
-	w.Flush()
+	ratio := b.all.P99.Over(a.all.P99)
+	if aim != 0 {
+		ratio = ratio.Most(aim)
+	}
+	t.Add([]string{"all p99"}, a.all.P99, b.all.P99, ratio)
+	return t
 }
 
 // compare measures few and many sessions by turns.
-func (o options) compare(ctx context.Context, few, many *population) error {
+func (o options) compare(ctx context.Context, sheet *figures.Sheet, few, many *population) error {
 	var a, b column
 	turns := []struct {
 		population *population
@@ -55,12 +54,12 @@ func (o options) compare(ctx context.Context, few, many *population) error {
 			}
 		}
 	}
-	table(fmt.Sprintf("%d sessions", few.live), fmt.Sprintf("%d sessions", many.live), &a, &b)
+	sheet.Tables = append(sheet.Tables, table(fmt.Sprintf("%d sessions", few.live), fmt.Sprintf("%d sessions", many.live), &a, &b, 0))
 	return nil
 }
 
 // collect measures without and with collection by turns, until nothing is left to be collected.
-func (o options) collect(ctx context.Context, p *population) error {
+func (o options) collect(ctx context.Context, sheet *figures.Sheet, p *population) error {
 	if o.expired == 0 {
 		return nil
 	}
@@ -93,10 +92,8 @@ func (o options) collect(ctx context.Context, p *population) error {
 			during.add(with, o.span.Seconds())
 		}
 	}
-	table("without collection", "during collection", &before, &during)
-	fmt.Printf("collected %d of %d expired sessions in %.0f s: %.0f a second\n", removed, o.expired, spent.Seconds(), float64(removed)/spent.Seconds())
-	ratio := during.all.P99.Median() / before.all.P99.Median()
-	fmt.Printf("p99 of users' operations during collection: %s\n", figures.AtMost(ratio, 1.25))
+	sheet.Tables = append(sheet.Tables, table("without collection", "during collection", &before, &during, 1.25))
+	sheet.Note("collected %d of %d expired sessions in %.0f s: %.0f a second", removed, o.expired, spent.Seconds(), float64(removed)/spent.Seconds())
 	return nil
 }
 

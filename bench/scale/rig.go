@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/internal/proc"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/schema"
@@ -39,13 +39,13 @@ func (r *rig) close() error {
 	return errors.Join(errs...)
 }
 
-// report prints what the sessions take that were stored since before, and the memory of this process.
-func (r *rig) report(ctx context.Context, before float64, sessions int) error {
+// report notes what the sessions take that were stored since before, and the memory of this process.
+func (r *rig) report(ctx context.Context, sheet *figures.Sheet, before float64, sessions int) error {
 	after, err := r.size(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %.0f MiB, %.0f bytes a session; this process: %d MiB resident\n",
+	sheet.Note("%s: %.0f MiB, %.0f bytes a session; this process: %d MiB resident",
 		r.what, after/(1<<20), (after-before)/float64(sessions), proc.Resident(os.Getpid())>>20)
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/command"
@@ -108,7 +107,6 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d cores; %d sessions of %d bytes, %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.sessions, o.payload, o.rounds, o.span)
 	for _, s := range sides {
 		if err := o.prepare(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -118,8 +116,10 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tabulate(os.Stdout, results)
-	return nil
+	return command.Publish(figures.Sheet{
+		Name: "service", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.sessions, o.payload, o.rounds, o.span),
+		Tables: []figures.Table{tabulate(results)},
+	})
 }
 
 // prepare connects all clients of a side and stores the sessions.

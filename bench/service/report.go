@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
 )
@@ -22,31 +20,26 @@ type figuresOf struct {
 	processor figures.Samples // of the servers, microseconds a visit
 }
 
-// tabulate prints medians over the rounds, with the least and the most, and for each of ours the ratios to each peer.
-func tabulate(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nvisit\tclients\tside\tvisits/s\tp50 ms\tp99 ms\tserver CPU µs/visit")
+// tabulate makes the table, with the ratios of each of ours to each peer.
+func tabulate(results []*result) figures.Table {
+	t := figures.Table{
+		Labels:  []string{"visit", "clients", "side"},
+		Figures: []string{"visits/s", "p50 ms", "p99 ms", "server CPU µs/visit"},
+	}
 	for _, r := range results {
-		what, clients := r.mix.what, fmt.Sprint(r.clients)
+		labels := func(side string) []string { return []string{r.mix.what, fmt.Sprint(r.clients), side} }
 		for _, f := range r.sides {
-			l := f.latency
-			fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%v\t%v\t%v\n", what, clients, f.side.name, l.Rate, l.P50, l.P99, f.processor)
-			what, clients = "", ""
+			t.Add(labels(f.side.name), f.latency.Rate, f.latency.P50, f.latency.P99, f.processor)
 		}
 		for _, f := range r.sides {
 			for _, peer := range r.sides {
 				if !f.side.peer && peer.side.peer {
-					compare(w, f, peer)
+					t.Add(labels(f.side.name+" : "+peer.side.name),
+						f.latency.Rate.Over(peer.latency.Rate), f.latency.P50.Over(peer.latency.P50),
+						f.latency.P99.Over(peer.latency.P99), f.processor.Over(peer.processor))
 				}
 			}
 		}
 	}
-	w.Flush()
-}
-
-func compare(w io.Writer, ours, peer *figuresOf) {
-	ratio := func(a, b figures.Samples) string { return fmt.Sprintf("%.2f ×", a.Median()/b.Median()) }
-	fmt.Fprintf(w, "\t\t%s : %s\t%s\t%s\t%s\t%s\n", ours.side.name, peer.side.name,
-		ratio(ours.latency.Rate, peer.latency.Rate), ratio(ours.latency.P50, peer.latency.P50),
-		ratio(ours.latency.P99, peer.latency.P99), ratio(ours.processor, peer.processor))
+	return t
 }

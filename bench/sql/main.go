@@ -14,7 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/pprof"
 	"time"
 
@@ -72,7 +71,6 @@ func parse() (o options, err error) {
 }
 
 func (o options) run(ctx context.Context) error {
-	fmt.Printf("%s, %d cores; %d sessions of %d bytes, %d rounds of %v\n", runtime.Version(), runtime.NumCPU(), o.sessions, o.payload, o.rounds, o.span)
 	dsns := []string(o.dsns)
 	if len(dsns) == 0 {
 		dir, err := os.MkdirTemp("", "lvsession-bench-")
@@ -107,8 +105,10 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tabulate(os.Stdout, results)
-	return nil
+	return command.Publish(figures.Sheet{
+		Name: "sql", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.sessions, o.payload, o.rounds, o.span),
+		Tables: []figures.Table{tabulate(results)},
+	})
 }
 
 func install(ctx context.Context, dsn string) error {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/internal/figures"
@@ -29,32 +27,42 @@ func (c *cpu) add(o outcome) {
 	c.cores.Add(o.cpu.sum().Seconds() / o.lasted.Seconds())
 }
 
-func (c *cpu) String() string {
-	return fmt.Sprintf("%s + %s + %s\t%s", figures.Number(c.load.Median()), figures.Number(c.sql.Median()), figures.Number(c.data.Median()), figures.Number(c.cores.Median()))
+// cells are the figures of a row behind the latency.
+func (c *cpu) cells() []any { return []any{c.load, c.sql, c.data, c.cores} }
+
+// tabulate makes the table, with the ratios of ours to the reference.
+func tabulate(results []*result) figures.Table {
+	t := figures.Table{
+		Labels:  []string{"visit", "clients", "side"},
+		Figures: []string{"visits/s", "p50 ms", "p99 ms", "CPU µs: load", "SQL nodes", "data nodes", "cores"},
+	}
+	for _, r := range results {
+		labels := func(side string) []string { return []string{r.mix.what, fmt.Sprint(r.clients), side} }
+		for _, side := range []struct {
+			name    string
+			latency *figures.Latency
+			cpu     *cpu
+		}{{"reference", &r.reference, &r.referenceCPU}, {"ours", &r.ours, &r.oursCPU}} {
+			t.Add(labels(side.name), append([]any{side.latency.Rate, side.latency.P50, side.latency.P99}, side.cpu.cells()...)...)
+		}
+		rate, p50, p99 := r.ratios()
+		t.Add(labels("ours : reference"), rate, p50, p99)
+	}
+	return t
 }
 
-// tabulate prints a table: medians over the rounds, with the least and the most, and the ratios of the medians.
-func tabulate(out io.Writer, results []*result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nvisit\tclients\t\tvisits/s\tp50 ms\tp99 ms\tCPU µs: load, SQL nodes, data nodes\tcores")
-	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%d\treference\t%v\t%v\t%v\t%v\n", r.mix.what, r.clients, r.reference.Rate, r.reference.P50, r.reference.P99, &r.referenceCPU)
-		fmt.Fprintf(w, "\t\tours\t%v\t%v\t%v\t%v\n", r.ours.Rate, r.ours.P50, r.ours.P99, &r.oursCPU)
-		rate := r.ours.Rate.Median() / r.reference.Rate.Median()
-		p50 := r.ours.P50.Median() / r.reference.P50.Median()
-		p99 := r.ours.P99.Median() / r.reference.P99.Median()
-		cells := [3]string{fmt.Sprintf("%.2f ×", rate), fmt.Sprintf("%.2f ×", p50), fmt.Sprintf("%.2f ×", p99)}
-		switch {
-		case r.mix.rate == 0: // reported only
-		case r.clients == 1:
-			cells[1] = figures.AtMost(p50, 1.1)
-		default:
-			cells[0] = figures.AtLeast(rate, r.mix.rate)
-			if r.mix.p99 > 0 {
-				cells[2] = figures.AtMost(p99, r.mix.p99)
-			}
+// ratios are ours to the reference, with their aims.
+func (r *result) ratios() (rate, p50, p99 figures.Ratio) {
+	rate, p50, p99 = r.ours.Rate.Over(r.reference.Rate), r.ours.P50.Over(r.reference.P50), r.ours.P99.Over(r.reference.P99)
+	switch {
+	case r.mix.rate == 0: // reported only
+	case r.clients == 1:
+		p50 = p50.Most(1.1)
+	default:
+		rate = rate.Least(r.mix.rate)
+		if r.mix.p99 > 0 {
+			p99 = p99.Most(r.mix.p99)
 		}
-		fmt.Fprintf(w, "\t\tratio\t%s\t%s\t%s\n", cells[0], cells[1], cells[2])
 	}
-	w.Flush()
+	return rate, p50, p99
 }

@@ -3,15 +3,28 @@ package command
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
+
+	"github.com/lvsession/lvsession/bench/internal/figures"
+	"github.com/lvsession/lvsession/bench/internal/machine"
+)
+
+var (
+	began    = time.Now()
+	jsonFile string
 )
 
 // Main runs a program under a name. Its context ends with SIGINT or SIGTERM, so that it can clean up. An error is printed,
-// and the process ends with status 1.
+// and the process ends with status 1. The default set of flags gets those of [Flags].
 func Main(name string, run func(context.Context) error) {
+	Flags(flag.CommandLine)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
@@ -19,4 +32,40 @@ func Main(name string, run func(context.Context) error) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
+}
+
+// Flags adds the flags that every benchmark has.
+func Flags(f *flag.FlagSet) {
+	f.StringVar(&jsonFile, "json", "", "write the figures as JSON to this `FILE`, too")
+}
+
+// Publish completes a sheet with how and where it was measured, prints it, and writes it to the file of --json.
+func Publish(s figures.Sheet) error {
+	s.Command = line(s.Name, os.Args[1:])
+	s.Began, s.Took, s.Machine = began, time.Since(began).Seconds(), machine.Ask()
+	if err := s.Text(os.Stdout); err != nil || jsonFile == "" {
+		return err
+	}
+	text, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return fmt.Errorf("write the figures as JSON: %w", err)
+	}
+	return os.WriteFile(jsonFile, append(text, '\n'), 0o644)
+}
+
+// line is the command that measures the same again.
+func line(name string, args []string) string {
+	words := []string{"go run ./bench/" + name}
+	for i := 0; i < len(args); i++ {
+		switch flag := strings.TrimLeft(args[i], "-"); {
+		case flag == "json" && strings.HasPrefix(args[i], "-"):
+			i++
+		case strings.HasPrefix(flag, "json=") && strings.HasPrefix(args[i], "-"):
+		case strings.ContainsAny(args[i], " \t\"'$;&|<>()*?\\"):
+			words = append(words, "'"+strings.ReplaceAll(args[i], "'", `'\''`)+"'")
+		default:
+			words = append(words, args[i])
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -1,5 +1,5 @@
-// Package figures holds what the benchmarks that compare two sides have in common: the samples that they take in each
-// round, how those are printed, and the payloads that they store.
+// Package figures holds what the benchmarks that compare sides have in common: the samples that they take in each round,
+// the ratios between sides, the tables in which both are shown, and the payloads that are stored.
 package figures
 
 import (
@@ -42,20 +42,6 @@ func Number(v float64) string {
 	default:
 		return fmt.Sprintf("%.2f", v)
 	}
-}
-
-// AtLeast prints a ratio and whether it reaches its target.
-func AtLeast(ratio, target float64) string { return verdict(ratio, "≥", target, ratio >= target) }
-
-// AtMost prints a ratio and whether it keeps to its target.
-func AtMost(ratio, target float64) string { return verdict(ratio, "≤", target, ratio <= target) }
-
-func verdict(ratio float64, word string, target float64, met bool) string {
-	verdict := "missed"
-	if met {
-		verdict = "met"
-	}
-	return fmt.Sprintf("%.2f × (target %s %.2f: %s)", ratio, word, target, verdict)
 }
 
 // Latency is the latency of one kind of work: one sample a round of its rate and quantiles.

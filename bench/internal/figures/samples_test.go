@@ -1,6 +1,9 @@
 package figures
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestSamples(t *testing.T) {
 	var s Samples
@@ -18,11 +21,38 @@ func TestSamples(t *testing.T) {
 		t.Errorf("median of four rounds: %v", s.Median())
 	}
 	for _, c := range []struct{ got, want string }{
-		{AtLeast(6.1, 6), "6.10 × (target ≥ 6.00: met)"},
-		{AtMost(0.6, 0.5), "0.60 × (target ≤ 0.50: missed)"},
+		{Samples{61}.Over(Samples{10}).Least(6).String(), "6.10 × (target ≥ 6.00: met)"},
+		{Samples{6, 7, 5}.Over(Samples{10, 10, 10}).Most(0.5).String(), "0.60 × (0.50–0.70) (target ≤ 0.50: missed)"},
+		{Samples{6}.Over(Samples{0}).String(), "-"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
 		}
+	}
+}
+
+// TestSheet: a label is shown where it changes, and each kind of cell in its way.
+func TestSheet(t *testing.T) {
+	table := Table{Labels: []string{"clients", "side"}, Figures: []string{"per second", "p50 ms"}}
+	table.Add([]string{"1", "a"}, Samples{1, 2, 3}, Samples{})
+	table.Add([]string{"1", "b"}, Samples{200}, nil)
+	table.Add([]string{"2", "b : a"}, Samples{200}.Over(Samples{100}), "none")
+	s := Sheet{About: "three rounds", Tables: []Table{table}}
+	s.Note("the aim is %s", "met")
+	var b strings.Builder
+	if err := s.Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `, 0 cores; three rounds
+
+clients  side   per second        p50 ms
+1        a      2.00 (1.00–3.00)  -
+         b      200 (200–200)     
+2        b : a  2.00 ×            none
+
+the aim is met
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
