@@ -1,0 +1,75 @@
+package namespaces
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+func (r *Rig) path(h Host) string { return "/run/netns/" + r.Name(h) }
+
+// Do runs f on a host: the sockets that f opens and the processes that it starts, in its own goroutine, are there.
+func (r *Rig) Do(h Host, f func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	away, err := os.Open(r.path(h))
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer away.Close()
+	if err := unix.Setns(int(away.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter %s: %w", h, err)
+	}
+	defer func() {
+		// A thread that cannot return is not unlocked, so that nothing else ever runs on it.
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	return f()
+}
+
+// Dial connects from a host. The address is one of an IP and a port, not of a name.
+func (r *Rig) Dial(ctx context.Context, h Host, network, address string) (c net.Conn, err error) {
+	err = r.Do(h, func() (err error) {
+		c, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
+}
+
+// Dialer is [Rig.Dial] on one host, as http.Transport wants it.
+func (r *Rig) Dialer(h Host) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return r.Dial(ctx, h, network, address)
+	}
+}
+
+// Listen listens on a host.
+func (r *Rig) Listen(ctx context.Context, h Host, network, address string) (l net.Listener, err error) {
+	err = r.Do(h, func() (err error) {
+		l, err = new(net.ListenConfig).Listen(ctx, network, address)
+		return err
+	})
+	return l, err
+}
+
+// ListenPacket takes datagrams on a host.
+func (r *Rig) ListenPacket(ctx context.Context, h Host, network, address string) (c net.PacketConn, err error) {
+	err = r.Do(h, func() (err error) {
+		c, err = new(net.ListenConfig).ListenPacket(ctx, network, address)
+		return err
+	})
+	return c, err
+}
