@@ -49,19 +49,36 @@ type Director struct {
 
 // Check reports what a file asks for that a Director with these options cannot do, as a config.Problems, or nil.
 func Check(file *config.File, dataplane service.Dataplane) error {
-	return file.Unsupported(abilities(dataplane))
+	return file.UnsupportedBy(abilitiesBy(dataplane))
 }
 
 // Ignored returns what a file asks for and a Director does not do, though connections go where they should. They are
 // warnings, beside those in file.Warnings.
 func Ignored(file *config.File, dataplane service.Dataplane) []config.Problem {
-	return file.Ignored(abilities(dataplane))
+	return file.IgnoredBy(abilitiesBy(dataplane))
+}
+
+// abilitiesBy returns what a director with a dataplane can do for each service.
+func abilitiesBy(dataplane service.Dataplane) func(config.Virtual) config.Abilities {
+	all := abilities(dataplane)
+	chooser, ok := dataplane.(service.Chooser)
+	return func(v config.Virtual) config.Abilities {
+		if !ok || v.ID == (config.VirtualID{}) { // the whole file
+			return all
+		}
+		c := chooser.Choose(v)
+		a := abilities(c.Dataplane)
+		a.Dataplanes, a.Instead = all.Dataplanes, c.Instead
+		return a
+	}
 }
 
 // abilities completes a dataplane's with what the control plane can do whatever the dataplane.
 func abilities(dataplane service.Dataplane) config.Abilities {
 	a := dataplane.Abilities()
-	a.Schedulers = scheduler.Names()
+	if a.Schedulers == nil {
+		a.Schedulers = scheduler.Names()
+	}
 	a.CheckTypes = check.Types()
 	a.Services = check.Services()
 	a.SlowStart = true
@@ -247,8 +264,7 @@ func (d *Director) apply(ctx context.Context, file *config.File) error {
 	var events []service.Event
 	for _, id := range d.defined() {
 		if s, ok := opened[id]; ok {
-			d.services[id] = s
-			events = append(events, event(service.ServiceAdded, id, "configured"))
+			events = append(events, d.begin(id, s)...)
 			continue
 		}
 		def := d.definition(id)
@@ -343,7 +359,7 @@ func (d *Director) open(ctx context.Context) (map[config.VirtualID]*service.Serv
 	opened := map[config.VirtualID]*service.Service{}
 	for _, id := range d.defined() {
 		def := d.definition(id)
-		if d.services[id] != nil || !def.Present() {
+		if s := d.services[id]; !def.Present() || s != nil && !d.moves(s, def) {
 			continue
 		}
 		s, err := d.openOne(ctx, def)
@@ -369,6 +385,30 @@ func (d *Director) openOne(ctx context.Context, def service.Definition) (*servic
 	}
 	s.SetMaxTemplates(d.options.MaxTemplates)
 	return s, d.dataplane.Open(ctx, s)
+}
+
+// moves reports whether another dataplane is to carry a service now that it is defined like this.
+func (d *Director) moves(s *service.Service, def service.Definition) bool {
+	chooser, ok := d.dataplane.(service.Chooser)
+	return ok && chooser.Choose(def.Hand.Over(def.Base())).Name != chooser.Carrier(s).Name
+}
+
+// begin puts a service that was opened into the table. Where another dataplane carried it before, what the checks say of its
+// servers stays, and so do its connections, which end as those of a service that was removed.
+func (d *Director) begin(id config.VirtualID, s *service.Service) []service.Event {
+	before := d.services[id]
+	if before == nil {
+		d.services[id] = s
+		return []service.Event{event(service.ServiceAdded, id, "configured")}
+	}
+	for _, r := range s.Spec().Reals {
+		if state := before.State(r.Addr); state != check.Unknown {
+			s.SetState(r.Addr, state, "known from the dataplane before")
+		}
+	}
+	d.remove(id, before)
+	d.services[id] = s
+	return []service.Event{event(service.ServiceMoved, id, "carried by the "+d.dataplane.(service.Chooser).Carrier(s).Name+" dataplane")}
 }
 
 // defined returns the services of the configuration in the order of the file, and then those that only were touched by
@@ -419,7 +459,12 @@ func (d *Director) Table() []service.Snapshot {
 	table := make([]service.Snapshot, 0, len(ids))
 	for _, id := range ids {
 		d.count(d.services[id])
-		table = append(table, d.services[id].Snapshot())
+		snapshot := d.services[id].Snapshot()
+		if chooser, ok := d.dataplane.(service.Chooser); ok {
+			c := chooser.Carrier(d.services[id])
+			snapshot.Dataplane, snapshot.DataplaneWhy = c.Name, c.Why
+		}
+		table = append(table, snapshot)
 	}
 	return table
 }

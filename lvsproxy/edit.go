@@ -110,7 +110,47 @@ func (d *Director) SetTimeouts(t service.Timeouts) error {
 func (d *Director) Timeouts() service.Timeouts {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if getter, ok := d.dataplane.(service.TimeoutGetter); ok {
+		if t, ok := getter.Timeouts(); ok {
+			return t
+		}
+	}
 	return d.timeouts
+}
+
+// syncer returns what synchronises connections.
+func (d *Director) syncer() (service.Syncer, error) {
+	if syncer, ok := d.dataplane.(service.Syncer); ok {
+		return syncer, nil
+	}
+	return nil, fmt.Errorf("%w by this dataplane: connection synchronisation", service.ErrUnsupported)
+}
+
+// StartSync starts a connection synchronisation daemon, as "ipvsadm --start-daemon" does.
+func (d *Director) StartSync(daemon service.SyncDaemon) error {
+	syncer, err := d.syncer()
+	if err != nil {
+		return err
+	}
+	return syncer.StartSync(daemon)
+}
+
+// StopSync stops the daemon of a state, as "ipvsadm --stop-daemon" does.
+func (d *Director) StopSync(state string) error {
+	syncer, err := d.syncer()
+	if err != nil {
+		return err
+	}
+	return syncer.StopSync(state)
+}
+
+// SyncDaemons returns the daemons that run, as "ipvsadm -L --daemon" does.
+func (d *Director) SyncDaemons() ([]service.SyncDaemon, error) {
+	syncer, err := d.syncer()
+	if err != nil {
+		return nil, nil // none can run
+	}
+	return syncer.SyncDaemons()
 }
 
 // Conns calls yield for each connection and each client that persistence remembers, as "ipvsadm -L -c" lists them, until
@@ -219,6 +259,12 @@ func (d *Director) supports(def service.Definition) error {
 func (d *Director) realize(def service.Definition, edited []netip.AddrPort) ([]service.Event, error) {
 	s := d.services[def.ID]
 	switch {
+	case s != nil && def.Present() && d.moves(s, def):
+		moved, err := d.openOne(context.Background(), def)
+		if err != nil {
+			return nil, err
+		}
+		return d.begin(def.ID, moved), d.recheck(def)
 	case s != nil && def.Present():
 		return s.SetHand(def.Hand, edited...)
 	case s != nil:

@@ -26,7 +26,7 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	}
 	r := report{File: path, Good: err == nil, Errors: findings(problems), Warnings: findings(warnings), Virtuals: []explained{}}
 	if file != nil {
-		r.Virtuals = explainFile(file, o.rise)
+		r.Virtuals = explainFile(file, o.rise, o.newDataplane(nil, nil))
 	}
 	if o.json {
 		e := json.NewEncoder(stdout)

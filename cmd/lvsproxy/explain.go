@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
 // report is what "lvsproxy check" has to say about a file; with --json it is printed as it is.
@@ -55,6 +56,8 @@ type explainer struct {
 	index int
 	rise  int // of the command line
 	facts []fact
+	// carriers says which dataplane is to carry a service; it may be nil.
+	carriers service.Chooser
 }
 
 // say adds a fact whose source is the first of the directives that the file gives.
@@ -63,14 +66,17 @@ func (e *explainer) say(topic, directive, format string, args ...any) {
 }
 
 // explainFile explains every virtual service. rise is how many successes bring a server back where the file says nothing.
-func explainFile(file *config.File, rise int) []explained {
+// Which dataplane auto takes depends on this machine and on who asks.
+func explainFile(file *config.File, rise int, dataplane service.Dataplane) []explained {
+	carriers, _ := dataplane.(service.Chooser)
 	all := make([]explained, len(file.Spec.Virtuals))
 	for i, v := range file.Spec.Virtuals {
-		e := &explainer{file: file, index: i, rise: rise}
+		e := &explainer{file: file, index: i, rise: rise, carriers: carriers}
 		e.table(v)
 		e.check(v)
 		e.failure(v)
 		e.alerts(v)
+		e.dataplane(v)
 		e.own(v.Own)
 		all[i] = explained{Virtual: serviceName(v.ID), Line: file.Source(i, "virtual"), Says: e.facts, Reals: e.reals(v)}
 	}
@@ -191,14 +197,20 @@ func (e *explainer) alerts(v config.Virtual) {
 	}
 }
 
+func (e *explainer) dataplane(v config.Virtual) {
+	if e.carriers == nil {
+		e.say("dataplane", "dataplane", "none")
+		return
+	}
+	c := e.carriers.Choose(v)
+	e.say("dataplane", "dataplane", "%s: %s", c.Name, c.Why)
+}
+
 func (e *explainer) own(o config.Own) {
 	duration := func(topic, directive string, d time.Duration, text string) {
 		if d != 0 {
 			e.say(topic, directive, "%s %s", d, text)
 		}
-	}
-	if o.Dataplane != "" {
-		e.say("dataplane", "dataplane", "%s", o.Dataplane)
 	}
 	duration("slow start", "slowstart", o.SlowStart, "until a server that came up has its full weight")
 	if o.MaxConns != 0 {

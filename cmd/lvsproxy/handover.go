@@ -133,8 +133,11 @@ func (h *handover) files() (files []*os.File, err error) {
 	return files, nil
 }
 
-// leave keeps this process from removing the files of sockets that are another's now.
+// leave keeps this process from removing the files of sockets, and the services in the kernel, that are another's now.
 func (h *handover) leave() {
+	if leaver, ok := h.dataplane.(service.Leaver); ok {
+		leaver.Leave()
+	}
 	for _, l := range h.listeners {
 		if u, ok := l.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false)

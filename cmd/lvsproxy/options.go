@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/admin"
-	"github.com/lvsession/lvsession/lvsproxy/config"
-	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
-	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
 // options are all that the program can be told outside the ldirectord.cf.
@@ -56,7 +53,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
 	f.StringVar(&o.stateFile, "state-file", "", "`FILE` that keeps over a restart which real servers are alive; off for none. The default is the admin socket's path with .state for .sock")
 	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
-	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections: userspace, or none, with which the table is all there is")
+	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections where the configuration does not say: userspace; ipvs, the kernel's; auto, the best that the machine and the configuration allow; or none, with which the table is all there is")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
 	f.IntVar(&o.maxChecks, "max-checks", lvsproxy.DefaultMaxChecks, "`N` health checks at once at most")
@@ -109,8 +106,8 @@ func (o options) validate() error {
 	switch {
 	case o.config == "":
 		return fmt.Errorf("--config is empty: expected a file")
-	case o.dataplane != "userspace" && o.dataplane != "none":
-		return fmt.Errorf("--dataplane is %q: expected userspace or none", o.dataplane)
+	case !slices.Contains(dataplanes, o.dataplane):
+		return fmt.Errorf("--dataplane is %q: expected %s", o.dataplane, strings.Join(dataplanes, " or "))
 	case o.admin == "":
 		return fmt.Errorf("--admin is empty: expected a path, or off")
 	case o.connectTimeout <= 0:
@@ -154,13 +151,6 @@ func (o options) statePath() string {
 		return strings.TrimSuffix(o.admin, ".sock") + ".state"
 	}
 	return o.stateFile
-}
-
-func (o options) newDataplane(log *slog.Logger, inherit func(config.VirtualID) []*os.File) service.Dataplane {
-	if o.dataplane == "none" {
-		return none.Dataplane{}
-	}
-	return userspace.New(userspace.Options{ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Inherit: inherit, Logger: log})
 }
 
 // metricsAddr returns where to listen for --metrics.

@@ -316,6 +316,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"convert", "--from", "haproxy", good}, "", 2, `--from is "haproxy": expected ldirectord or ipvsadm`},
 		{[]string{"check", bad}, "", 1, `^error: .*bad.cf:2: unknown directive "foo".*\nerror: .*bad.cf:3: "10.0.0.1:80" is no real server.*\n$`},
 		{[]string{"check", gate}, "", 1, `error: .*gate.cf:2: the userspace dataplane cannot forward by gate: expected masq`},
+		{[]string{"check", gate, "--dataplane", "auto"}, "", 1, `error: .*gate.cf:2: the userspace dataplane cannot forward by gate: expected masq .ebpf: `},
+		{[]string{"check", good, "--dataplane", "auto"}, "", 0, `\n  dataplane +userspace: ebpf: .*default`},
 		{[]string{"check", filepath.Join(dir, "absent.cf")}, "", 2, "no such file"},
 		{[]string{"check", good, bad}, "", 2, "unexpected argument"},
 		{[]string{"--config", bad, "--admin", "off"}, "", 1, "bad.cf:2: unknown directive"},
@@ -333,7 +335,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"check", "none"}, "", 0, "none is good: virtual services: 0"},
 		{[]string{"check", gate, "--dataplane", "none"}, "", 0, "gate.cf is good"},
 		{[]string{"--config", good, "--admin", "off", "--metrics", "nowhere"}, "", 1, "lvsproxy: --metrics: "},
-		{[]string{"--dataplane", "x"}, "", 2, `--dataplane is "x": expected userspace or none`},
+		{[]string{"--dataplane", "x"}, "", 2, `--dataplane is "x": expected auto or userspace or none`},
 		{[]string{"--rise", "0"}, "", 2, "--rise is 0: expected at least 1"},
 		{[]string{"--log-format", "xml"}, "", 2, `--log-format is "xml": expected text or json`},
 	}

@@ -52,6 +52,7 @@ func (f *fixed) Conns(yield func(service.Conn) bool) {
 }
 func (f *fixed) DeleteService(config.VirtualID) error { return service.ErrNoService }
 func (f *fixed) Flush() error                         { return errors.New("not today") }
+func (f *fixed) StartSync(service.SyncDaemon) error   { return service.ErrDaemonRuns }
 
 var vip = config.VirtualID{Protocol: config.TCP, Addr: addr("172.16.1.11:80")}
 
@@ -144,7 +145,7 @@ func TestCommands(t *testing.T) {
 		{Verb: ipvsadm.EditService, Service: ipvsadm.Service{Protocol: ipvsadm.TCP, Addr: vip.Addr, Persistent: 1, Netmask: 0xff00ff00}},
 	})
 	want := []Result{
-		{"ESRCH", "no such virtual service"}, {"", "not today"}, {"", "not supported by this director: connection synchronisation"},
+		{"ESRCH", "no such virtual service"}, {"", "not today"}, {"EEXIST", "a synchronisation daemon of this state runs already"},
 		{"EEXIST", "virtual service already exists"}, {"", "not supported by this director: a netmask with holes"},
 	}
 	if err != nil || fmt.Sprint(results) != fmt.Sprint(want) {

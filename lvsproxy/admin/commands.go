@@ -34,7 +34,7 @@ var errUnsupported = fmt.Errorf("%w by this director", service.ErrUnsupported)
 // refusals are the errors that the kernel has too. All others speak for themselves.
 var refusals = []error{
 	service.ErrServiceExists, service.ErrNoService, service.ErrUnknownScheduler, service.ErrServerExists, service.ErrNoServer,
-	service.ErrRange, service.ErrInvalid,
+	service.ErrRange, service.ErrInvalid, service.ErrDaemonRuns, service.ErrNoDaemon,
 }
 
 func resultOf(err error) Result {
@@ -103,8 +103,10 @@ func run(d Director, c ipvsadm.Command) error {
 		return d.Zero(&id)
 	case ipvsadm.SetTimeouts:
 		return d.SetTimeouts(c.Timeouts.Settings())
-	case ipvsadm.StartDaemon, ipvsadm.StopDaemon:
-		return fmt.Errorf("%w: connection synchronisation", errUnsupported)
+	case ipvsadm.StartDaemon:
+		return d.StartSync(c.Daemon.Settings())
+	case ipvsadm.StopDaemon:
+		return d.StopSync(c.Daemon.State)
 	}
 	return fmt.Errorf("unknown command %q", c.Verb)
 }

@@ -29,6 +29,10 @@ type Director interface {
 	Flush() error
 	Zero(id *config.VirtualID) error
 	SetTimeouts(t service.Timeouts) error
+
+	StartSync(d service.SyncDaemon) error
+	StopSync(state string) error
+	SyncDaemons() ([]service.SyncDaemon, error)
 }
 
 // Limits of the protocol.
@@ -56,11 +60,25 @@ func Handler(d Director, rec *Record) http.Handler {
 	h.readOnly(mux)
 	mux.HandleFunc("GET /v1/table", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.Table()) })
 	mux.HandleFunc("GET /v1/timeouts", func(w http.ResponseWriter, _ *http.Request) { answer(w, ipvsadm.TimeoutsOf(d.Timeouts())) })
-	mux.HandleFunc("GET /v1/daemons", func(w http.ResponseWriter, _ *http.Request) { answer(w, []ipvsadm.Daemon{}) })
+	mux.HandleFunc("GET /v1/daemons", h.daemons)
 	mux.HandleFunc("POST /v1/commands", h.commands)
 	mux.HandleFunc("GET /v1/conns", h.conns)
 	mux.HandleFunc("GET /v1/events", h.follow)
 	return mux
+}
+
+// daemons answers with the connection synchronisation daemons that run.
+func (h *handler) daemons(w http.ResponseWriter, _ *http.Request) {
+	running, err := h.director.SyncDaemons()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	daemons := make([]ipvsadm.Daemon, 0, len(running))
+	for _, d := range running {
+		daemons = append(daemons, ipvsadm.DaemonOf(d))
+	}
+	answer(w, daemons)
 }
 
 // ReadOnly returns what can be served to a whole network: the status, the metrics and the director's health.

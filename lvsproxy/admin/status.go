@@ -19,6 +19,9 @@ type Status struct {
 type ServiceStatus struct {
 	Virtual   string `json:"virtual"`
 	Scheduler string `json:"scheduler"`
+	// Dataplane carries the service, and DataplaneWhy says why that one; both are empty where there is only one.
+	Dataplane    string `json:"dataplane,omitempty"`
+	DataplaneWhy string `json:"dataplane_why,omitempty"`
 	// Up is how many real servers may get new connections: they are alive and have a weight.
 	Up int `json:"up"`
 	// Fallback tells that the fallback server stands in.
@@ -52,7 +55,7 @@ func statusOf(d Director, rec *Record) Status {
 		}
 		s := ServiceStatus{
 			Virtual: nameOf(v.ID), Scheduler: v.Scheduler, Origin: v.Origin, Servers: []ServerStatus{},
-			Rates: v.Rates, Conns: v.Conns, Traffic: v.Traffic,
+			Rates: v.Rates, Conns: v.Conns, Traffic: v.Traffic, Dataplane: v.Dataplane, DataplaneWhy: v.DataplaneWhy,
 		}
 		s.Up, s.Fallback = usable(&v), standsIn(&v)
 		for _, r := range v.Servers {

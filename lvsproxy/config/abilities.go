@@ -10,8 +10,10 @@ import (
 // Abilities are what a director can do: its dataplane, its schedulers, its checks. What is not named here it cannot do:
 // who implements something sets its field, in the dataplane's Abilities method or where the director completes them.
 type Abilities struct {
-	// Dataplane is the dataplane's name, for messages.
+	// Dataplane is the dataplane's name, for messages, and Instead is what a refusal ends with: why it is this one, or
+	// which other could do what is refused. It may be empty.
 	Dataplane  string
+	Instead    string
 	Protocols  []Protocol
 	Forwards   []Forward
 	Schedulers []string
@@ -81,9 +83,10 @@ func (f *File) IgnoredBy(of func(Virtual) Abilities) []Problem {
 
 func (f *File) missing(of func(Virtual) Abilities) (refused, ignored Problems) {
 	var virtual int
+	instead := ""
 	into := func(ps *Problems) complaint {
 		return func(real int, directive, format string, args ...any) {
-			*ps = append(*ps, Problem{f.Name, f.line(virtual, real, directive), fmt.Sprintf(format, args...)})
+			*ps = append(*ps, Problem{f.Name, f.line(virtual, real, directive), fmt.Sprintf(format, args...) + instead})
 		}
 	}
 	refuse, ignore := into(&refused), into(&ignored)
@@ -92,16 +95,27 @@ func (f *File) missing(of func(Virtual) Abilities) (refused, ignored Problems) {
 	for i, v := range f.Spec.Virtuals {
 		virtual = i
 		a := of(v)
-		a.checkVirtual(v, refuse)
-		a.checkOwn(v, refuse)
-		a.checkHarmless(v, ignore)
-		for j, r := range v.Reals {
-			a.checkReal(j, r, refuse)
+		if a.Instead != "" {
+			instead = " (" + a.Instead + ")"
 		}
+		a.checkCarried(v, refuse)
+		instead = ""
+		a.checkDirector(v, refuse)
+		a.checkHarmless(v, ignore)
 	}
 	refused.sort()
 	ignored.sort()
 	return slices.Compact(refused), slices.Compact(ignored) // a range of real servers complains once, and so does the whole file
+}
+
+// Refuses returns what of a virtual service a dataplane with these abilities cannot carry, in words; nil if it can carry
+// it all. It does not ask what is the director's: no Schedulers means all of them.
+func (a Abilities) Refuses(v Virtual) (why []string) {
+	if a.Schedulers != nil && !slices.Contains(a.Schedulers, v.Scheduler) {
+		why = append(why, fmt.Sprintf("it has no scheduler %s", v.Scheduler))
+	}
+	a.checkCarried(v, func(_ int, _, format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) })
+	return slices.Compact(why)
 }
 
 // complaint reports what cannot be done, where real is -1 for a directive of the virtual service.
@@ -143,7 +157,8 @@ func (a Abilities) checkHarmless(v Virtual, ignore complaint) {
 	}
 }
 
-func (a Abilities) checkVirtual(v Virtual, complain complaint) {
+// checkCarried is about what the dataplane has to do for a virtual service.
+func (a Abilities) checkCarried(v Virtual, complain complaint) {
 	if !slices.Contains(a.Protocols, v.ID.Protocol) {
 		directive := "protocol"
 		if v.ID.Protocol == FWM {
@@ -154,48 +169,50 @@ func (a Abilities) checkVirtual(v Virtual, complain complaint) {
 	if !a.AnyPort && v.ID.Protocol != FWM && v.ID.Addr.Port() == 0 {
 		complain(-1, "virtual", "a virtual service of every port is not supported yet by the %s dataplane: expected a port from 1 to 65535", a.Dataplane)
 	}
-	if !slices.Contains(a.Schedulers, v.Scheduler) {
-		complain(-1, "scheduler", "scheduler %s is not supported yet: expected %s", v.Scheduler, join(a.Schedulers))
-	}
 	if f := v.Fallback; !f.IsZero() && !a.forwards(f.Forward, f.Addr.Addr()) {
 		complain(-1, "fallback", "fallback by %s (the method where none is given is gate): the %s dataplane forwards by %s: expected fallback=%s %s",
 			f.Forward, a.Dataplane, join(a.Forwards), f.Addr, a.Forwards[0])
 	}
-	without := func(can, asked bool, directive string) {
-		if asked && !can {
-			complain(-1, directive, "%s is not supported yet by the %s dataplane: expected no such directive", directive, a.Dataplane)
-		}
-	}
-	without(a.Persistence, v.Persistence.Timeout != 0, "persistent")
-	without(a.SchedFlags, v.SchedFlags != "", "schedflags")
-	without(a.OnePacket, v.OnePacket, "ops")
-	without(a.FallbackCommand, v.FallbackCommand != "", "fallbackcommand")
-	a.checkCheck(v.Check, complain)
-}
-
-// checkOwn is about the directives that ldirectord does not have.
-func (a Abilities) checkOwn(v Virtual, complain complaint) {
 	o := v.Own
 	for _, one := range []struct {
 		directive  string
 		can, asked bool
 	}{
+		{"persistent", a.Persistence, v.Persistence.Timeout != 0},
+		{"schedflags", a.SchedFlags, v.SchedFlags != ""},
+		{"ops", a.OnePacket, v.OnePacket},
 		{"acceptproxy", a.ProxyIn, o.ProxyIn},
 		{"sendproxy", a.ProxyOut, o.ProxyOut != 0},
-		{"slowstart", a.SlowStart, o.SlowStart != 0},
 		{"maxconn", a.MaxConns, o.MaxConns != 0},
 		{"queue", a.Queue, o.Queue != 0},
 		{"servertimeout", a.ConnectTimeout, o.ConnectTimeout != 0},
 		{"idletimeout", a.IdleTimeout, o.IdleTimeout != 0},
 		{"draintimeout", a.DrainTimeout, o.DrainTimeout != 0},
 	} {
-		if one.asked && !one.can {
-			complain(-1, one.directive, "%s is not supported yet by the %s dataplane: expected no such directive", one.directive, a.Dataplane)
-		}
+		a.without(one.can, one.asked, one.directive, complain)
 	}
-	if o.Dataplane != "" && o.Dataplane != a.Dataplane && !slices.Contains(a.Dataplanes, o.Dataplane) {
-		complain(-1, "dataplane", "dataplane %s is not supported yet: expected %s", o.Dataplane, join(append([]string{a.Dataplane}, a.Dataplanes...)))
+	for i, r := range v.Reals {
+		a.checkReal(i, r, complain)
 	}
+}
+
+func (a Abilities) without(can, asked bool, directive string, complain complaint) {
+	if asked && !can {
+		complain(-1, directive, "%s is not supported yet by the %s dataplane: expected no such directive", directive, a.Dataplane)
+	}
+}
+
+// checkDirector is about what the control plane has to do for a virtual service.
+func (a Abilities) checkDirector(v Virtual, complain complaint) {
+	if !slices.Contains(a.Schedulers, v.Scheduler) {
+		complain(-1, "scheduler", "scheduler %s is not supported yet: expected %s", v.Scheduler, join(a.Schedulers))
+	}
+	a.without(a.FallbackCommand, v.FallbackCommand != "", "fallbackcommand", complain)
+	a.without(a.SlowStart, v.Own.SlowStart != 0, "slowstart", complain)
+	if d := v.Own.Dataplane; d != "" && d != a.Dataplane && !slices.Contains(a.Dataplanes, d) {
+		complain(-1, "dataplane", "dataplane %s is not supported yet: expected %s", d, join(append([]string{a.Dataplane}, a.Dataplanes...)))
+	}
+	a.checkCheck(v.Check, complain)
 }
 
 func (a Abilities) checkCheck(c Check, complain complaint) {

@@ -110,6 +110,16 @@ func TimeoutsOf(t service.Timeouts) Timeouts {
 	return Timeouts{TCP: int(t.TCP / time.Second), TCPFin: int(t.TCPFin / time.Second), UDP: int(t.UDP / time.Second)}
 }
 
+// Settings returns the daemon as the director starts it.
+func (d Daemon) Settings() service.SyncDaemon {
+	return service.SyncDaemon{State: d.State, Interface: d.Interface, SyncID: d.SyncID, MaxLen: d.MaxLen, Group: d.Group, Port: d.Port, TTL: d.TTL}
+}
+
+// DaemonOf returns a daemon that the director has.
+func DaemonOf(d service.SyncDaemon) Daemon {
+	return Daemon{State: d.State, Interface: d.Interface, SyncID: d.SyncID, MaxLen: d.MaxLen, Group: d.Group, Port: d.Port, TTL: d.TTL}
+}
+
 // Find returns the service of a table that a command names, or nil.
 func Find(table []service.Snapshot, s Service) *service.Snapshot {
 	id := s.ID()

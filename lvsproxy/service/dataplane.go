@@ -57,6 +57,49 @@ type Counter interface {
 	Count(s *Service)
 }
 
+// Chooser is what a [Dataplane] that consists of several may be able to do besides: say which of them carries a service.
+type Chooser interface {
+	// Choose says which dataplane is to carry a service that is as v says. It opens nothing.
+	Choose(v config.Virtual) Choice
+	// Carrier says which dataplane carries an open service, and is the zero Choice if none does.
+	Carrier(s *Service) Choice
+}
+
+// Choice is one of a Chooser's dataplanes, and Why it is that one, in words for an operator.
+type Choice struct {
+	Dataplane Dataplane
+	Name      string
+	Why       string
+	// Instead is what to say where it turns out that the dataplane cannot carry the service; it may be empty.
+	Instead string
+}
+
+// Leaver is what a [Dataplane] may be able to do besides if its services live in the kernel: Leave has Shutdown leave
+// them as they are, because another process carries them on.
+type Leaver interface {
+	Leave()
+}
+
+// SyncDaemon is one of IPVS's connection synchronisation daemons, see "ipvsadm --start-daemon". What is 0 of a daemon
+// that is to be started has the kernel's default.
+type SyncDaemon struct {
+	State     string     `json:"state"` // master or backup
+	Interface string     `json:"interface"`
+	SyncID    int        `json:"sync_id"`
+	MaxLen    int        `json:"max_len,omitempty"`
+	Group     netip.Addr `json:"group,omitzero"`
+	Port      int        `json:"port,omitempty"`
+	TTL       int        `json:"ttl,omitempty"`
+}
+
+// Syncer is what a [Dataplane] may be able to do besides: synchronise connections with another director.
+type Syncer interface {
+	StartSync(d SyncDaemon) error
+	// StopSync stops the daemon of a state.
+	StopSync(state string) error
+	SyncDaemons() ([]SyncDaemon, error)
+}
+
 // Timeouts are how long connections last on which nothing moves, by state, as "ipvsadm --set" takes them.
 type Timeouts struct {
 	TCP    time.Duration `json:"tcp"`
@@ -75,4 +118,10 @@ func (t Timeouts) Or(o Timeouts) Timeouts {
 // TimeoutSetter is what a [Dataplane] may be able to do besides: obey time-outs. One that cannot has none.
 type TimeoutSetter interface {
 	SetTimeouts(t Timeouts) error
+}
+
+// TimeoutGetter is what a [TimeoutSetter] may be able to do besides: say which time-outs are in force, where others can
+// set them too. ok is false if it has none.
+type TimeoutGetter interface {
+	Timeouts() (t Timeouts, ok bool)
 }

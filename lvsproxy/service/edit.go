@@ -27,6 +27,9 @@ var (
 	ErrUnknownScheduler error = &editError{"unknown scheduler", syscall.ENOENT}
 	ErrServerExists     error = &editError{"real server already exists", syscall.EEXIST}
 	ErrNoServer         error = &editError{"no such real server", syscall.ENOENT}
+	// ErrDaemonRuns and ErrNoDaemon are about connection synchronisation.
+	ErrDaemonRuns error = &editError{"a synchronisation daemon of this state runs already", syscall.EEXIST}
+	ErrNoDaemon   error = &editError{"no synchronisation daemon of this state runs", syscall.ESRCH}
 	// ErrRange is a weight below 0, or thresholds of which the lower is above the upper.
 	ErrRange error = &editError{"out of range", syscall.ERANGE}
 	// ErrInvalid is what makes no sense, such as a real server of another address family that is reached by masq.

@@ -14,6 +14,7 @@ type EventKind string
 const (
 	ServiceAdded   EventKind = "service added"
 	ServiceRemoved EventKind = "service removed"
+	ServiceMoved   EventKind = "service moved" // to another dataplane
 	ServerAdded    EventKind = "server added"
 	ServerChanged  EventKind = "server changed"
 	ServerRemoved  EventKind = "server removed"

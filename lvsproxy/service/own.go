@@ -15,3 +15,10 @@ func (s *Service) OnePacket() bool {
 	defer s.mu.Unlock()
 	return s.spec.OnePacket
 }
+
+// Spec returns what the configuration and the changes by hand say together, as it is now. It is not to be changed.
+func (s *Service) Spec() config.Virtual {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spec
+}

@@ -29,6 +29,9 @@ type Snapshot struct {
 	// Out are the real servers that are not in the table, because their checks fail or they were removed by hand, in the
 	// order of the file.
 	Out []ServerSnapshot `json:"out,omitempty"`
+	// Dataplane carries the service, where there are several, and DataplaneWhy says why that one. The director adds both.
+	Dataplane    string `json:"dataplane,omitempty"`
+	DataplaneWhy string `json:"dataplane_why,omitempty"`
 	// Leaving are servers that were removed from the service, and still have connections.
 	Leaving []ServerSnapshot `json:"leaving,omitempty"`
 }

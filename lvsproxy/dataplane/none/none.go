@@ -23,7 +23,8 @@ func (Dataplane) Abilities() config.Abilities {
 		Protocols:  []config.Protocol{config.TCP, config.UDP, sctp, config.FWM},
 		Forwards:   []config.Forward{config.Masq, config.Gate, config.IPIP},
 		Thresholds: true, AnyPort: true, Persistence: true, SchedFlags: true, OnePacket: true, ProxyIn: true, ProxyOut: true,
-		MaxConns: true, Queue: true, ConnectTimeout: true, IdleTimeout: true, DrainTimeout: true,
+		Dataplanes: []string{"auto", "userspace", "ebpf", "ipvs"},
+		MaxConns:   true, Queue: true, ConnectTimeout: true, IdleTimeout: true, DrainTimeout: true,
 	}
 }
 
