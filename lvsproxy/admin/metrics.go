@@ -111,7 +111,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	table := c.director.Table()
 	known := c.record.known(table)
 	for _, v := range table {
-		name := nameOf(v.ID)
+		name := v.ID.Name()
 		for _, f := range c.services {
 			out <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value(&v, nil), name)
 		}

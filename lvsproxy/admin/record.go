@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
@@ -52,7 +50,7 @@ func NewRecord() *Record {
 
 // Event takes an event of the director: it is a [lvsproxy.Options].OnEvent. It never waits: a follower that has not taken its last 256 events is cut off.
 func (rec *Record) Event(s service.Event) {
-	event := Event{Time: s.Time, Kind: s.Kind, Virtual: nameOf(s.Virtual), Reason: s.Reason}
+	event := Event{Time: s.Time, Kind: s.Kind, Virtual: s.Virtual.Name(), Reason: s.Reason}
 	if s.Server.IsValid() {
 		event.Server, event.OldWeight, event.Weight = s.Server.String(), s.OldWeight, s.Weight
 	}
@@ -108,15 +106,4 @@ func (rec *Record) Close() {
 		rec.closed = true
 		close(rec.done)
 	}
-}
-
-// nameOf returns a service's identity as text.
-func nameOf(id config.VirtualID) string {
-	switch {
-	case id.Protocol != config.FWM:
-		return fmt.Sprintf("%s %s", id.Protocol, id.Addr)
-	case id.IPv6:
-		return fmt.Sprintf("fwm6 %d", id.FWMark)
-	}
-	return fmt.Sprintf("fwm %d", id.FWMark)
 }

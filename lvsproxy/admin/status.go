@@ -54,7 +54,7 @@ func statusOf(d Director, rec *Record) Status {
 			return ServerStatus{listed, k.since, k.check, r}
 		}
 		s := ServiceStatus{
-			Virtual: nameOf(v.ID), Scheduler: v.Scheduler, Origin: v.Origin, Servers: []ServerStatus{},
+			Virtual: v.ID.Name(), Scheduler: v.Scheduler, Origin: v.Origin, Servers: []ServerStatus{},
 			Rates: v.Rates, Conns: v.Conns, Traffic: v.Traffic, Dataplane: v.Dataplane, DataplaneWhy: v.DataplaneWhy,
 		}
 		s.Up, s.Fallback = usable(&v), standsIn(&v)

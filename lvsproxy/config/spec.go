@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -144,6 +145,17 @@ func (id VirtualID) Target() string {
 		return strconv.FormatUint(uint64(id.FWMark), 10)
 	}
 	return id.Addr.String()
+}
+
+// Name is the service's identity as text: its protocol and address, or its firewall mark and, for IPv6, that.
+func (id VirtualID) Name() string {
+	switch {
+	case id.Protocol != FWM:
+		return fmt.Sprintf("%s %s", id.Protocol, id.Addr)
+	case id.IPv6:
+		return fmt.Sprintf("fwm6 %d", id.FWMark)
+	}
+	return fmt.Sprintf("fwm %d", id.FWMark)
 }
 
 // HostOf writes an address as ldirectord does, IPv6 in brackets.

@@ -241,7 +241,7 @@ func (d *Dataplane) Open(ctx context.Context, s *service.Service) error {
 		if cmp.Or(v.Own.Dataplane, d.options.Default) != Auto || c.Name == d.options.Candidates[len(d.options.Candidates)-1].Name {
 			return errors.Join(failures...)
 		}
-		d.log.Warn("a dataplane cannot open a virtual service; the next one is tried", "virtual", s.ID().Addr, "dataplane", c.Name, "error", err)
+		d.log.Warn("a dataplane cannot open a virtual service; the next one is tried", "virtual", s.ID().Name(), "dataplane", c.Name, "error", err)
 		d.fail(v.ID, c.Name, err)
 	}
 }
@@ -253,20 +253,12 @@ func (d *Dataplane) carried(s *service.Service, c service.Choice) error {
 	d.carriers[s] = c
 	maps.DeleteFunc(d.closed, func(s *service.Service, _ service.Choice) bool { return s.Gone() })
 	if d.options.Default == Auto || c.Name != d.options.Default {
-		d.log.Info("dataplane chosen", "virtual", name(s.ID()), "dataplane", c.Name, "why", c.Why)
+		d.log.Info("dataplane chosen", "virtual", s.ID().Name(), "dataplane", c.Name, "why", c.Why)
 	}
 	if setter, ok := c.Dataplane.(service.TimeoutSetter); ok && d.timeouts != nil {
 		return setter.SetTimeouts(*d.timeouts)
 	}
 	return nil
-}
-
-// name names a service in the log.
-func name(id config.VirtualID) string {
-	if id.Protocol == config.FWM {
-		return fmt.Sprintf("fwm %d", id.FWMark)
-	}
-	return string(id.Protocol) + " " + id.Addr.String()
 }
 
 // fail notes that a candidate cannot open a service.
