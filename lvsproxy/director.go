@@ -75,14 +75,13 @@ func abilitiesBy(dataplane service.Dataplane) func(config.Virtual) config.Abilit
 
 // abilities completes a dataplane's with what the control plane can do whatever the dataplane.
 func abilities(dataplane service.Dataplane) config.Abilities {
-	a := dataplane.Abilities()
+	a := service.AbilitiesOf(dataplane)
 	if a.Schedulers == nil {
 		a.Schedulers = scheduler.Names()
 	}
 	a.CheckTypes = check.Types()
 	a.Services = check.Services()
 	a.SlowStart = true
-	_, a.DrainTimeout = dataplane.(service.Ender)
 	a.FallbackCommand, a.Mail, a.Webhook, a.MonitorFile, a.Callback, a.Maintenance = true, true, true, true, true, true
 	a.Execute, a.LogFile = true, true // by whoever makes a Director: see Options.OnLoad
 	return a

@@ -12,7 +12,7 @@ import (
 // Dataplane carries the connections of virtual services to the real servers that they pick.
 type Dataplane interface {
 	// Abilities returns what the dataplane can do. It fills in what is the dataplane's: name, protocols, forwarding
-	// methods, Local and Thresholds.
+	// methods, Local and Thresholds. [AbilitiesOf] adds to them.
 	Abilities() config.Abilities
 	// Open begins to take connections for a service. An error means that nothing was begun, for example because the
 	// VIP is not an address of this machine.
@@ -98,6 +98,13 @@ type Syncer interface {
 	// StopSync stops the daemon of a state.
 	StopSync(state string) error
 	SyncDaemons() ([]SyncDaemon, error)
+}
+
+// AbilitiesOf returns what a dataplane can do, also by what it is besides.
+func AbilitiesOf(d Dataplane) config.Abilities {
+	a := d.Abilities()
+	_, a.DrainTimeout = d.(Ender)
+	return a
 }
 
 // Timeouts are how long connections last on which nothing moves, by state, as "ipvsadm --set" takes them.

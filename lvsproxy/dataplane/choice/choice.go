@@ -138,7 +138,7 @@ func (d *Dataplane) Choose(v config.Virtual) service.Choice {
 func (d *Dataplane) others(v config.Virtual, named int) string {
 	var can []string
 	for i, c := range d.options.Candidates {
-		if i != named && c.Dataplane != nil && len(abilities(c).Refuses(v)) == 0 {
+		if i != named && c.Dataplane != nil && len(service.AbilitiesOf(c.Dataplane).Refuses(v)) == 0 {
 			can = append(can, c.Name)
 		}
 	}
@@ -169,7 +169,7 @@ func (d *Dataplane) against(i int, v config.Virtual) string {
 	if c.Dataplane == nil {
 		return d.missing[i]().Error()
 	}
-	if refused := abilities(c).Refuses(v); len(refused) > 0 {
+	if refused := service.AbilitiesOf(c.Dataplane).Refuses(v); len(refused) > 0 {
 		return refused[0]
 	}
 	d.mu.Lock()
@@ -210,13 +210,6 @@ func forwards(ipv6 bool) bool {
 	return err == nil && strings.TrimSpace(string(value)) != "0"
 }
 
-// abilities returns what a candidate can do.
-func abilities(c Candidate) config.Abilities {
-	a := c.Dataplane.Abilities()
-	_, a.DrainTimeout = c.Dataplane.(service.Ender)
-	return a
-}
-
 // Carrier implements [service.Chooser].
 func (d *Dataplane) Carrier(s *service.Service) service.Choice {
 	d.mu.Lock()
@@ -230,7 +223,7 @@ func (d *Dataplane) Open(ctx context.Context, s *service.Service) error {
 	var failures []error
 	for {
 		c := d.Choose(v)
-		if refused := abilities(Candidate{Dataplane: c.Dataplane}).Refuses(v); len(failures) > 0 && len(refused) > 0 {
+		if refused := service.AbilitiesOf(c.Dataplane).Refuses(v); len(failures) > 0 && len(refused) > 0 {
 			return errors.Join(failures...)
 		}
 		err := c.Dataplane.Open(ctx, s)
