@@ -205,7 +205,6 @@ func (d *Director) endOverdue(ender service.Ender) {
 	services := slices.AppendSeq(slices.Clone(d.leaving), maps.Values(d.services))
 	d.mu.Unlock()
 	for _, s := range services {
-		d.count(s)
 		for _, server := range s.Overdue() {
 			if n := ender.End(s, server); n > 0 {
 				e := event(service.ServerDrained, s.ID(), fmt.Sprintf("%d connections were cut off at the end of the drain time-out", n))

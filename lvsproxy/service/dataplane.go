@@ -51,8 +51,8 @@ type Ender interface {
 }
 
 // Counter is what a [Dataplane] must be able to do besides if it counts by itself: Count calls [Service.SetCounts] for each
-// server of a service. It is called before the service is shown or estimated, and before servers are looked for that
-// have drained. It must not call the director.
+// server of a service. It is called every [EstimateInterval], and before the service is shown. It must not call the
+// director.
 type Counter interface {
 	Count(s *Service)
 }
