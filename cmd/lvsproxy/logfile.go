@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +13,7 @@ import (
 )
 
 // logFile is where the file's logfile= says that the log goes, besides standard error: a file that is appended to, or
-// syslog. It is a handler for slog, whose place can become another at any time.
+// syslog. The place can become another at any time.
 type logFile struct {
 	options options
 	dial    func(syslog.Priority, string) (*syslog.Writer, error)
@@ -21,7 +22,6 @@ type logFile struct {
 
 // logPlace is one such place.
 type logPlace struct {
-	name    string
 	handler func(slog.Level) slog.Handler
 	close   func() error
 }
@@ -59,7 +59,7 @@ func (l *logFile) open(directive string) (*logPlace, error) {
 		return nil, err
 	}
 	h := l.options.handler(f)
-	return &logPlace{directive, func(slog.Level) slog.Handler { return h }, f.Close}, nil
+	return &logPlace{func(slog.Level) slog.Handler { return h }, f.Close}, nil
 }
 
 // facilities are syslog's, by the names that ldirectord takes.
@@ -75,7 +75,7 @@ var facilities = map[string]syslog.Priority{
 func (l *logFile) syslog(facility string) (*logPlace, error) {
 	f, known := facilities[strings.ToLower(facility)]
 	if !known {
-		return nil, fmt.Errorf("neither a path with a / nor a facility of syslog")
+		return nil, errors.New("neither a path with a / nor a facility of syslog")
 	}
 	w, err := l.dial(f|syslog.LOG_INFO, "lvsproxy")
 	if err != nil {
@@ -94,7 +94,7 @@ func (l *logFile) syslog(facility string) (*logPlace, error) {
 		}
 		return debug
 	}
-	return &logPlace{facility, byLevel, w.Close}, nil
+	return &logPlace{byLevel, w.Close}, nil
 }
 
 // lineWriter takes each line in a call of its own, as slog's handlers write.
@@ -102,45 +102,34 @@ type lineWriter func(string) error
 
 func (w lineWriter) Write(line []byte) (int, error) { return len(line), w(string(line)) }
 
-// Enabled implements [slog.Handler].
-func (l *logFile) Enabled(ctx context.Context, level slog.Level) bool {
-	return l.place.Load().handler(level).Enabled(ctx, level)
+// handler hands lines to the place of the moment. Its attributes and groups are given to each place anew.
+func (l *logFile) handler() slog.Handler {
+	return &logHandler{l, func(h slog.Handler) slog.Handler { return h }}
 }
 
-// Handle implements [slog.Handler].
-func (l *logFile) Handle(ctx context.Context, r slog.Record) error {
-	return l.place.Load().handler(r.Level).Handle(ctx, r)
-}
-
-// WithAttrs implements [slog.Handler].
-func (l *logFile) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &logWith{l, func(h slog.Handler) slog.Handler { return h.WithAttrs(attrs) }}
-}
-
-// WithGroup implements [slog.Handler].
-func (l *logFile) WithGroup(name string) slog.Handler {
-	return &logWith{l, func(h slog.Handler) slog.Handler { return h.WithGroup(name) }}
-}
-
-// logWith is a logFile with attributes and groups, which are given to each place anew.
-type logWith struct {
+type logHandler struct {
 	*logFile
 	with func(slog.Handler) slog.Handler
 }
 
+// Enabled implements [slog.Handler].
+func (h *logHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.place.Load().handler(level).Enabled(ctx, level)
+}
+
 // Handle implements [slog.Handler].
-func (l *logWith) Handle(ctx context.Context, r slog.Record) error {
-	return l.with(l.place.Load().handler(r.Level)).Handle(ctx, r)
+func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.with(h.place.Load().handler(r.Level)).Handle(ctx, r)
 }
 
 // WithAttrs implements [slog.Handler].
-func (l *logWith) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &logWith{l.logFile, func(h slog.Handler) slog.Handler { return l.with(h).WithAttrs(attrs) }}
+func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &logHandler{h.logFile, func(to slog.Handler) slog.Handler { return h.with(to).WithAttrs(attrs) }}
 }
 
 // WithGroup implements [slog.Handler].
-func (l *logWith) WithGroup(name string) slog.Handler {
-	return &logWith{l.logFile, func(h slog.Handler) slog.Handler { return l.with(h).WithGroup(name) }}
+func (h *logHandler) WithGroup(name string) slog.Handler {
+	return &logHandler{h.logFile, func(to slog.Handler) slog.Handler { return h.with(to).WithGroup(name) }}
 }
 
 // handler writes the log as the options say.

@@ -70,7 +70,7 @@ func TestSyslog(t *testing.T) {
 		if err := l.set(facility); err != nil {
 			t.Fatal(err)
 		}
-		log := slog.New(l).With("service", "web").WithGroup("server").With("name", "a")
+		log := slog.New(l.handler()).With("service", "web").WithGroup("server").With("name", "a")
 		for level, priority := range map[slog.Level]int{slog.LevelDebug: 7, slog.LevelInfo: 6, slog.LevelWarn: 4, slog.LevelError: 3} {
 			log.Log(t.Context(), level, "hello", "weight", 3)
 			line := make([]byte, 1024)
@@ -95,5 +95,5 @@ func TestSyslog(t *testing.T) {
 			t.Errorf("logfile=%s: %v", wrong, err)
 		}
 	}
-	slog.New(l).Info("goes nowhere")
+	slog.New(l.handler()).Info("goes nowhere")
 }

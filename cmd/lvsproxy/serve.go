@@ -37,7 +37,7 @@ func serve(o options, stderr io.Writer) int {
 	}
 	logs := newLogFile(o)
 	defer logs.set("")
-	log := slog.New(slog.NewMultiHandler(logs, o.handler(stderr))) // in this order: what standard error shows is in the file
+	log := slog.New(slog.NewMultiHandler(logs.handler(), o.handler(stderr))) // in this order: what standard error shows is in the file
 	follow := func(file *config.File) {
 		if err := logs.set(file.Spec.LogFile); err != nil {
 			log.Warn("no log file", "error", err)
