@@ -1,17 +1,17 @@
 package load
 
 import (
-	"bufio"
+	"cmp"
 	"fmt"
-	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lvsession/lvsession/bench/internal/machine"
 )
 
 // Generator is how the load generator itself fared: what is its own fault must not be blamed on the target.
@@ -87,15 +87,8 @@ type Machine struct {
 
 // ThisMachine tells the facts of the machine that the program runs on. What cannot be found out is left empty.
 func ThisMachine() Machine {
-	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: runtime.GOARCH}
-	if name := lineOf("/proc/cpuinfo", "model name", ":"); name != "" {
-		m.CPU = name
-	}
-	m.OS = strings.Trim(lineOf("/etc/os-release", "PRETTY_NAME", "="), `"`)
-	kib, _, _ := strings.Cut(lineOf("/proc/meminfo", "MemTotal", ":"), " ")
-	if n, err := strconv.ParseInt(kib, 10, 64); err == nil {
-		m.Memory = n << 10
-	}
+	m := Machine{CPU: cmp.Or(machine.Processor(), runtime.GOARCH), Cores: runtime.NumCPU(), Memory: machine.Memory(), Go: runtime.Version()}
+	m.OS = strings.Trim(machine.Field("/etc/os-release", "PRETTY_NAME", "="), `"`)
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
@@ -112,19 +105,4 @@ func ThisMachine() Machine {
 		}
 	}
 	return m
-}
-
-// lineOf returns the value of the first line of a file that has this name before the separator.
-func lineOf(file, name, separator string) string {
-	f, err := os.Open(file)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if key, value, found := strings.Cut(s.Text(), separator); found && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }

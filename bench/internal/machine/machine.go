@@ -26,8 +26,8 @@ type Facts struct {
 // Ask returns the facts of this machine now.
 func Ask() Facts {
 	return Facts{
-		Commit: commit(), System: system(), Processor: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(),
-		MemoryMiB: memory(), Go: runtime.Version(), Load: load(),
+		Commit: commit(), System: system(), Processor: Processor(), Cores: runtime.NumCPU(),
+		MemoryMiB: Memory() >> 20, Go: runtime.Version(), Load: load(),
 	}
 }
 
@@ -51,10 +51,14 @@ func system() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
 }
 
-func memory() int64 {
-	number, _, _ := strings.Cut(field("/proc/meminfo", "MemTotal"), " ")
+// Processor returns the processor's name.
+func Processor() string { return Field("/proc/cpuinfo", "model name", ":") }
+
+// Memory returns how many bytes of memory there are.
+func Memory() int64 {
+	number, _, _ := strings.Cut(Field("/proc/meminfo", "MemTotal", ":"), " ")
 	kib, _ := strconv.ParseInt(number, 10, 64)
-	return kib >> 10
+	return kib << 10
 }
 
 func load() float64 {
@@ -64,15 +68,15 @@ func load() float64 {
 	return average
 }
 
-// field returns what a file has behind a name and a colon, the first time.
-func field(path, name string) string {
+// Field returns what a file has behind a name and a separator, the first time; nothing if it does not.
+func Field(path, name, separator string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if key, value, found := strings.Cut(lines.Text(), ":"); found && strings.TrimSpace(key) == name {
+		if key, value, found := strings.Cut(lines.Text(), separator); found && strings.TrimSpace(key) == name {
 			return strings.TrimSpace(value)
 		}
 	}
