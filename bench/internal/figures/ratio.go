@@ -39,9 +39,6 @@ func (r Ratio) Met() bool {
 	return (r.AtLeast == 0 || r.Of >= r.AtLeast) && (r.AtMost == 0 || r.Of <= r.AtMost)
 }
 
-// Aimed tells whether the ratio has an aim.
-func (r Ratio) Aimed() bool { return r.AtLeast != 0 || r.AtMost != 0 }
-
 // String is the ratio with the least and the most of the rounds, and its aim.
 func (r Ratio) String() string {
 	if r.Of == 0 {
