@@ -9,6 +9,7 @@ import (
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
 // checkFile is "lvsproxy check": it says what will be done for each virtual service and where that was said, and every
@@ -18,7 +19,8 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	if len(rest) == 1 {
 		path = rest[0]
 	}
-	file, warnings, err := o.loadFile(path)
+	dataplane := o.newDataplane(nil, nil)
+	file, warnings, err := loadFile(path, dataplane)
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
@@ -26,7 +28,7 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	}
 	r := report{File: path, Good: err == nil, Errors: findings(problems), Warnings: findings(warnings), Virtuals: []explained{}}
 	if file != nil {
-		r.Virtuals = explainFile(file, o.rise, o.newDataplane(nil, nil))
+		r.Virtuals = explainFile(file, o.rise, dataplane)
 	}
 	if o.json {
 		e := json.NewEncoder(stdout)
@@ -52,14 +54,13 @@ func checkFile(o options, rest []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// loadFile loads a file and checks it against what the director can do. With an error of the latter kind, it returns the
-// file and its warnings all the same.
-func (o options) loadFile(path string) (*config.File, []config.Problem, error) {
+// loadFile loads a file and checks it against what a director with this dataplane can do. With an error of the latter
+// kind, it returns the file and its warnings all the same.
+func loadFile(path string, dataplane service.Dataplane) (*config.File, []config.Problem, error) {
 	file, err := load(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	dataplane := o.newDataplane(nil, nil)
 	return file, slices.Concat(file.Warnings, lvsproxy.Ignored(file, dataplane)), lvsproxy.Check(file, dataplane)
 }
 
@@ -90,7 +91,7 @@ func printConfig(o options, stdout, stderr io.Writer) int {
 	for _, line := range o.lines() {
 		fmt.Fprintf(stdout, "# %s\n", line)
 	}
-	file, _, err := o.loadFile(o.config)
+	file, _, err := loadFile(o.config, o.newDataplane(nil, nil))
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}

@@ -31,7 +31,7 @@ func serve(o options, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
 		return exitFailed
 	}
-	file, _, err := o.loadFile(o.config)
+	file, _, err := loadFile(o.config, o.newDataplane(nil, nil))
 	if err != nil {
 		return explain(err, stderr, stderr)
 	}
