@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,23 @@ func (r *Rig) Do(h Host, f func() error) error {
 		}
 	}()
 	return f()
+}
+
+// Inside returns which namespace of a rig, its own or another process's, the calling goroutine's thread is in, and "" if it
+// is in none. Ask it within [Rig.Do], or in a program that [Rig.Command] started.
+func Inside() string {
+	var here, there unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
+		return ""
+	}
+	paths, _ := filepath.Glob("/run/netns/lvsession-*")
+	for _, path := range paths {
+		name := filepath.Base(path)
+		if ours.MatchString(name) && unix.Stat(path, &there) == nil && there.Dev == here.Dev && there.Ino == here.Ino {
+			return name
+		}
+	}
+	return ""
 }
 
 // Dial connects from a host. The address is one of an IP and a port, not of a name.

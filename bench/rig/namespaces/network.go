@@ -192,6 +192,13 @@ func (r *Rig) ways(ctx context.Context) error {
 		r.ip(ctx, Client, "route add 192.168.0.0/24 via "+VIP),
 		r.ip6(ctx, Client, "route add fd00:192::/64 via "+VIP6),
 	}
+	for _, h := range r.hosts {
+		if h == Director || h == Director2 {
+			errs = append(errs,
+				r.ip(ctx, h, "route add "+Elsewhere.String()+" via "+ClientIP),
+				r.ip6(ctx, h, "route add "+Elsewhere6.String()+" via "+ClientIP6))
+		}
+	}
 	for _, h := range []Host{Real1, Real2} {
 		errs = append(errs,
 			r.ip(ctx, h,

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -55,6 +56,13 @@ const (
 	GatewayIP6 = "fd00:192::1"
 	Real1IP6   = "fd00:192::101"
 	Real2IP6   = "fd00:192::102"
+)
+
+// Elsewhere are addresses of clients that are many and that are not there, those that RFC 2544 and RFC 5180 set aside for
+// benchmarks. What is sent to them goes to the client, which drops it.
+var (
+	Elsewhere  = netip.MustParsePrefix("198.18.0.0/15")
+	Elsewhere6 = netip.MustParsePrefix("2001:2::/48")
 )
 
 // The names of a director's devices. With two directors, those to the real servers are one, ToReals.

@@ -86,6 +86,21 @@ func TestVIPIsOneHost(t *testing.T) {
 	}
 }
 
+func TestInside(t *testing.T) {
+	r := Need(t)
+	if got := Inside(); got != "" {
+		t.Errorf("the test is in %q", got)
+	}
+	for _, h := range r.Hosts() {
+		r.Do(h, func() error {
+			if got := Inside(); got != r.Name(h) {
+				t.Errorf("inside %q, want %q", got, r.Name(h))
+			}
+			return nil
+		})
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for _, o := range []Options{{Directors: 3}, {Directors: -1}, {MTU: 1279}, {MTU: 9001}} {
 		if r, err := StartWith(t.Context(), o); err == nil {
