@@ -25,7 +25,7 @@ func hold(ctx context.Context, rig *namespaces.Rig, s *side, n int) (release fun
 	if err != nil {
 		return nil, err
 	}
-	cmd := rig.Command(ctx, namespaces.Client, self, holding, s.addr, strconv.Itoa(n))
+	cmd := rig.Command(ctx, namespaces.Client, self, append([]string{holding, strconv.Itoa(n)}, s.addrs...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -50,13 +50,13 @@ func hold(ctx context.Context, rig *namespaces.Rig, s *side, n int) (release fun
 }
 
 // runHold is the program in the client's namespace: it ends with its standard input.
-func runHold(addr, count string) error {
+func runHold(count string, addrs []string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return err
 	}
-	for range n {
-		c, err := net.Dial("tcp", addr)
+	for i := range n {
+		c, err := net.Dial("tcp", addrs[i%len(addrs)])
 		if err != nil {
 			fmt.Println(err)
 			return err

@@ -2,76 +2,101 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/machine"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
 
 // load is a kind of load.
 type load struct {
-	name, what, unit string
-	path             string
-	args             []string // for wrk
-	active           int      // how many connections are busy at once, at most: more wait for each other on the machine's cores
+	name, what string
+	path       string
+	args       []string // for wrk
+	active     int      // how many connections are busy at once, at most: more wait for each other on the machine's cores
+	bytes      bool     // the unit of work is a gigabyte, and not a request
 }
 
+const bodies = "bodies"
+
 var loads = []load{
-	{"new", "a new connection for each request", "connections", "/index.html", []string{"-H", "Connection: close"}, 64},
-	{"kept", "requests on kept connections", "requests", "/index.html", nil, 64},
-	{"bodies", "bodies of 10 MB", "bodies", "/body", nil, 10},
+	{"new", "connections, a request each", "/index.html", []string{"-H", "Connection: close"}, 64, false},
+	{"kept", "requests on kept connections", "/index.html", nil, 64, false},
+	{bodies, "gigabytes, in bodies of 10 MB", "/body", nil, 10, true},
 }
 
 // one measures one side once.
-func (o options) one(ctx context.Context, rig *namespaces.Rig, r *result, f *figuresOf) error {
+func (o options) one(ctx context.Context, s *site, r *result, f *figuresOf) error {
 	args := append([]string{
-		"-t1", "-c" + strconv.Itoa(min(r.conns, r.load.active)), "-d" + strconv.Itoa(int(o.span.Seconds())) + "s", "--timeout", "30s", "--latency",
+		"-t2", "-c" + strconv.Itoa(min(r.conns, r.load.active)), "-d" + strconv.Itoa(int(o.span.Seconds())) + "s", "--timeout", "30s", "--latency",
 	}, r.load.args...)
-	before := f.side.processor()
-	out, err := rig.Command(ctx, namespaces.Client, "wrk", append(args, "http://"+f.side.addr+r.load.path)...).CombinedOutput()
+	if f.side.script != "" {
+		args = append(args, "-s", f.side.script)
+	}
+	before, err := machine.Busy()
+	if err != nil {
+		return err
+	}
+	out, err := s.rig.Command(ctx, namespaces.Client, "wrk", append(args, "http://"+f.side.addrs[0]+r.load.path)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("wrk: %w: %s", err, out)
 	}
-	spent := f.side.processor() - before
+	after, err := machine.Busy()
+	if err != nil {
+		return err
+	}
 	w, err := parseWrk(string(out))
 	if err != nil {
 		return err
 	}
-	f.rate.Add(w.rate)
-	f.p99.Add(float64(w.p99.Microseconds()) / 1000)
-	f.failed += w.failed
-	if f.side.process != nil && w.requests > 0 {
-		f.processor.Add(float64(spent.Microseconds()) / float64(w.requests))
+	work, unit := w.requests, time.Microsecond
+	if r.load.bytes {
+		work, unit = w.bytes/1e9, time.Millisecond
 	}
+	f.failed += w.failed
+	if work == 0 {
+		return errors.New("nothing was done in the time; it is too short")
+	}
+	f.rate.Add(work / w.took.Seconds())
+	f.p50.Add(float64(w.p50.Microseconds()) / 1000)
+	f.p99.Add(float64(w.p99.Microseconds()) / 1000)
+	f.processor.Add(float64(after-before) / float64(unit) / work)
 	return nil
 }
 
 // outcome is what wrk says.
 type outcome struct {
-	requests, failed int
-	rate             float64
-	p99              time.Duration
+	requests, bytes float64
+	took, p50, p99  time.Duration
+	failed          int
 }
 
 var (
-	wrkRequests = regexp.MustCompile(`(\d+) requests in`)
-	wrkRate     = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
-	wrkP99      = regexp.MustCompile(`99%\s+([\d.]+)(us|ms|s|m)\s`)
-	wrkErrors   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
-	wrkStatus   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
+	wrkDone      = regexp.MustCompile(`(\d+) requests in ([\d.]+)(us|ms|s|m), ([\d.]+)([KMGT]?)B read`)
+	wrkQuantiles = regexp.MustCompile(`(50|99)%\s+([\d.]+)(us|ms|s|m)\s`)
+	wrkErrors    = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)`)
+	wrkStatus    = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
 )
 
 func parseWrk(text string) (o outcome, err error) {
-	requests, rate, p99 := wrkRequests.FindStringSubmatch(text), wrkRate.FindStringSubmatch(text), wrkP99.FindStringSubmatch(text)
-	if requests == nil || rate == nil || p99 == nil {
+	done, quantiles := wrkDone.FindStringSubmatch(text), wrkQuantiles.FindAllStringSubmatch(text, -1)
+	if done == nil || len(quantiles) != 2 {
 		return o, fmt.Errorf("cannot read what wrk says:\n%s", text)
 	}
-	o.requests, _ = strconv.Atoi(requests[1])
-	o.rate, _ = strconv.ParseFloat(rate[1], 64)
-	if o.p99, err = time.ParseDuration(p99[1] + p99[2]); err != nil {
-		return o, err
+	var errs [5]error
+	o.requests, errs[0] = strconv.ParseFloat(done[1], 64)
+	o.took, errs[1] = time.ParseDuration(done[2] + done[3])
+	o.bytes, errs[2] = strconv.ParseFloat(done[4], 64)
+	o.bytes *= float64(uint64(1) << (10 * strings.Index(" KMGT", (" " + done[5])[len(done[5]):])))
+	o.p50, errs[3] = time.ParseDuration(quantiles[0][2] + quantiles[0][3])
+	o.p99, errs[4] = time.ParseDuration(quantiles[1][2] + quantiles[1][3])
+	if err := errors.Join(errs[:]...); err != nil || o.took == 0 {
+		return o, fmt.Errorf("cannot read what wrk says: %w:\n%s", err, text)
 	}
 	for _, match := range [][]string{wrkErrors.FindStringSubmatch(text), wrkStatus.FindStringSubmatch(text)} {
 		for _, field := range match[min(1, len(match)):] {

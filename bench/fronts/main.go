@@ -1,13 +1,13 @@
-// Command fronts measures what can stand in front of real servers, side by side: lvsproxy's userspace dataplane, HAProxy
-// and nginx's stream module, and no front at all. It needs root, for the network that it makes of namespaces, and the
-// Debian packages haproxy, nginx-light, libnginx-mod-stream and wrk.
+// Command fronts measures what can stand in front of real servers, side by side: no front at all, nftables' DNAT, HAProxy,
+// nginx's stream module, and lvsproxy with each of its dataplanes. It needs root, for the network that it makes of
+// namespaces, and the Debian packages haproxy, nginx-light, libnginx-mod-stream, nftables and wrk.
 //
-//	go run ./bench/fronts [--rounds N]
+//	go run ./bench/fronts [--quick] [--rounds N]
 //
-// Of the open connections up to 64 are busy; on the others nothing moves. All sides get the same load and take turns in every round; figures are medians over the rounds, with the least and the
-// most. CPU time is that of the front's own processes. What the kernel does for them in interrupts (the receiving half of
-// a packet's way) is charged to whoever runs at that moment, to the fronts alike but not fully; and the machine's cores
-// carry client and real servers too, so a front that needs less leaves more to them. Compare CPU time first.
+// Of the open connections up to 64 are busy; on the others nothing moves. All sides get the same load and take turns in every
+// round; figures are medians over the rounds, with the least and the most. CPU time is that of the whole machine: what the
+// kernel forwards in interrupts is no process's. Clients and real servers are part of it, so compare what a side adds to
+// the time that the same work takes without a director, in the same round. Nothing else may run on the machine meanwhile.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -29,12 +30,13 @@ type options struct {
 	rounds int
 	span   time.Duration
 	conns  []int
-	only   figures.List
+	loads  figures.List
+	sides  figures.List
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == holding {
-		if err := runHold(os.Args[2], os.Args[3]); err != nil {
+	if len(os.Args) > 3 && os.Args[1] == holding {
+		if err := runHold(os.Args[2], os.Args[3:]); err != nil {
 			os.Exit(1)
 		}
 		return
@@ -52,12 +54,17 @@ func parse(args []string) (o options, err error) {
 	var conns figures.List
 	f := flag.NewFlagSet("fronts", flag.ExitOnError)
 	command.Flags(f)
-	f.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
+	quick := f.Bool("quick", false, "a look in two minutes: three rounds of 1s with 64 connections")
+	f.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians over them")
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
 	f.Var(&conns, "conns", "open connections, of which up to 64 are busy, 10 with bodies; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
-	f.Var(&o.only, "load", "measure only this load (new, kept, bodies); may be repeated")
+	f.Var(&o.loads, "load", "measure only this load (new, kept, bodies); may be repeated")
+	f.Var(&o.sides, "side", "measure only this side, by its name in the table, besides direct; may be repeated")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *quick {
+		o.rounds, o.span, conns = 3, time.Second, figures.List{"64"}
 	}
 	if o.rounds < 1 || o.span < time.Second || o.span > time.Minute {
 		return o, errors.New("rounds or span are out of range: at least 1, and 1s to 1m")
@@ -68,8 +75,8 @@ func parse(args []string) (o options, err error) {
 	most := mostConns()
 	for _, text := range conns {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return o, fmt.Errorf("%q connections", text)
+		if err != nil || n < 2 {
+			return o, fmt.Errorf("%q connections: 2 are the least", text)
 		}
 		o.conns = append(o.conns, min(n, most))
 	}
@@ -99,41 +106,43 @@ func (o options) run(ctx context.Context) error {
 		return err
 	}
 	defer rig.Stop()
-	sides, stop, err := start(ctx, rig, dir)
-	defer stop()
+	s, err := start(ctx, rig, dir)
+	defer s.stop()
 	if err != nil {
 		return err
 	}
-	results, err := o.measure(ctx, rig, sides)
+	s.sides = slices.DeleteFunc(s.sides, func(one *side) bool { return one.name != direct && !wants(o.sides, one.name) })
+	results, err := o.measure(ctx, s)
 	sheet := figures.Sheet{
 		Name: "fronts", About: fmt.Sprintf("%d rounds of %v", o.rounds, o.span), Tables: []figures.Table{tabulate(results)},
 	}
-	for _, s := range sides {
-		sheet.Note("%s: %s", s.name, s.version)
+	for _, one := range s.sides {
+		sheet.Note("%s: %s", one.name, one.version)
 	}
+	sheet.Notes = append(sheet.Notes, s.absent...)
 	return errors.Join(err, command.Publish(sheet))
 }
 
 // measure runs every load at every number of open connections on all sides by turns.
-func (o options) measure(ctx context.Context, rig *namespaces.Rig, sides []*side) ([]*result, error) {
+func (o options) measure(ctx context.Context, s *site) ([]*result, error) {
 	var results []*result
 	for _, l := range loads {
 		for _, conns := range o.conns {
 			r := &result{load: l, conns: conns}
-			for _, s := range sides {
-				r.sides = append(r.sides, &figuresOf{side: s})
+			for _, one := range s.sides {
+				r.sides = append(r.sides, &figuresOf{side: one})
 			}
-			if o.wants(l.name) {
+			if wants(o.loads, l.name) {
 				results = append(results, r)
 			}
 		}
 	}
 	for round := range o.rounds {
 		for _, conns := range o.conns {
-			for i := range sides {
-				turn := (i + round) % len(sides)
-				if err := o.turn(ctx, rig, results, conns, turn); err != nil {
-					return results, fmt.Errorf("%s, %d connections: %w", sides[turn].name, conns, err)
+			for i := range s.sides {
+				turn := (i + round) % len(s.sides)
+				if err := o.turn(ctx, s, results, conns, turn); err != nil {
+					return results, fmt.Errorf("%s, %d connections: %w", s.sides[turn].name, conns, err)
 				}
 			}
 			fmt.Fprintf(os.Stderr, "round %d: %d connections\n", round+1, conns)
@@ -143,8 +152,13 @@ func (o options) measure(ctx context.Context, rig *namespaces.Rig, sides []*side
 }
 
 // turn runs all loads at one number of open connections on one side.
-func (o options) turn(ctx context.Context, rig *namespaces.Rig, results []*result, conns, turn int) error {
-	release, err := hold(ctx, rig, results[0].sides[turn].side, conns-loads[0].active)
+func (o options) turn(ctx context.Context, s *site, results []*result, conns, turn int) (err error) {
+	one := s.sides[turn]
+	defer func() { err = errors.Join(err, one.leave()) }()
+	if err := s.enter(ctx, one); err != nil {
+		return err
+	}
+	release, err := hold(ctx, s.rig, one, conns-loads[0].active)
 	if err != nil {
 		return err
 	}
@@ -153,21 +167,14 @@ func (o options) turn(ctx context.Context, rig *namespaces.Rig, results []*resul
 		if r.conns != conns {
 			continue
 		}
-		if err := o.one(ctx, rig, r, r.sides[turn]); err != nil {
+		if err := o.one(ctx, s, r, r.sides[turn]); err != nil {
 			return fmt.Errorf("%s: %w", r.load.what, err)
 		}
 	}
 	return nil
 }
 
-func (o options) wants(load string) bool {
-	if len(o.only) == 0 {
-		return true
-	}
-	for _, name := range o.only {
-		if name == load {
-			return true
-		}
-	}
-	return false
+// wants tells whether a name is among those that were asked for; all are if none was.
+func wants(asked figures.List, name string) bool {
+	return len(asked) == 0 || slices.Contains(asked, name)
 }

@@ -15,31 +15,51 @@ type result struct {
 
 // figuresOf are one side's.
 type figuresOf struct {
-	side      *side
-	rate, p99 figures.Samples // a second, and milliseconds
-	processor figures.Samples // of the front, microseconds a unit of work
-	failed    int
+	side           *side
+	rate, p50, p99 figures.Samples // units of work a second, and milliseconds
+	processor      figures.Samples // of the whole machine, microseconds a request or milliseconds a gigabyte
+	failed         int
 }
 
-// tabulate makes the table, with the ratios of ours to each peer.
+// added is what a side costs beyond what the same round cost without it.
+func (f *figuresOf) added(direct *figuresOf) (s figures.Samples) {
+	for i := range min(len(f.processor), len(direct.processor)) {
+		s.Add(f.processor[i] - direct.processor[i])
+	}
+	return s
+}
+
+func (r *result) of(side string) *figuresOf {
+	for _, f := range r.sides {
+		if f.side.name == side {
+			return f
+		}
+	}
+	return &figuresOf{}
+}
+
+// tabulate makes the table, with the ratios of ours to the others.
 func tabulate(results []*result) figures.Table {
 	t := figures.Table{
 		Labels:  []string{"load", "connections", "side"},
-		Figures: []string{"per second", "p99 ms", "front's CPU, µs each", "Gbit/s", "failed"},
+		Figures: []string{"per second", "Gbit/s", "p50 ms", "p99 ms", "CPU, µs each (GB: ms)", "more than direct (GB: ms)", "failed"},
 	}
 	for _, r := range results {
 		labels := func(side string) []string { return []string{r.load.what, fmt.Sprint(r.conns), side} }
 		for _, f := range r.sides {
-			var bits any
-			if r.load.name == "bodies" {
-				bits = figures.Number(f.rate.Median() * bodySize * 8 / 1e9)
+			var bits, added any
+			if r.load.bytes {
+				bits = figures.Number(f.rate.Median() * 8)
 			}
-			t.Add(labels(f.side.name), f.rate, f.p99, f.processor, bits, f.failed)
+			if f.side.name != direct {
+				added = f.added(r.of(direct))
+			}
+			t.Add(labels(f.side.name), f.rate, bits, f.p50, f.p99, f.processor, added, f.failed)
 		}
 		for _, f := range r.sides {
 			for _, peer := range r.sides {
-				if f.side.ours && !peer.side.ours {
-					t.Add(labels(f.side.name+" : "+peer.side.name), compare(f, peer)...)
+				if f.side.ours && (!peer.side.ours || f.side.name == gate && peer.side.name == masq) {
+					t.Add(labels(f.side.name+" : "+peer.side.name), r.compare(f, peer)...)
 				}
 			}
 		}
@@ -47,13 +67,27 @@ func tabulate(results []*result) figures.Table {
 	return t
 }
 
-// aim is how our CPU time for a unit of work may stand to HAProxy's: no more.
-const aim = 1
-
-func compare(ours, peer *figuresOf) []any {
-	processor := ours.processor.Over(peer.processor)
-	if peer.side.name == "HAProxy" {
-		processor = processor.Most(aim)
+// The aims: how the rate of ours may stand to that without a director, and what ours adds in CPU time to what others add.
+var (
+	leastRate = map[[2]string]float64{{masq, direct}: 0.95}
+	mostAdded = map[[2]string]float64{
+		{masq, nft}: 0.5, {masq, haproxy}: 0.1, {gate, masq}: 1, {userspace, haproxy}: 1,
 	}
-	return []any{ours.rate.Over(peer.rate), ours.p99.Over(peer.p99), processor}
+)
+
+func (r *result) compare(ours, peer *figuresOf) []any {
+	pair := [2]string{ours.side.name, peer.side.name}
+	rate := ours.rate.Over(peer.rate)
+	if aim, ok := leastRate[pair]; ok {
+		rate = rate.Least(aim)
+	}
+	cells := []any{rate, nil, ours.p50.Over(peer.p50), ours.p99.Over(peer.p99), ours.processor.Over(peer.processor)}
+	if peer.side.name == direct {
+		return cells
+	}
+	added := ours.added(r.of(direct)).Over(peer.added(r.of(direct)))
+	if aim, ok := mostAdded[pair]; ok {
+		added = added.Most(aim)
+	}
+	return append(cells, added)
 }

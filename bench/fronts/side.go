@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
-	"github.com/lvsession/lvsession/bench/internal/proc"
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
@@ -22,92 +22,207 @@ type side struct {
 	name    string
 	version string
 	ours    bool
-	addr    string         // where the client goes
-	process *child.Process // nil for no front
+	addrs   []string // where the clients go, by turns
+	script  string   // of wrk
+	// What works in the kernel is there in its turn only: each packet of the others would go through it too.
+	begin func(ctx context.Context) error
+	end   func() error
 }
 
-// processor is the time that the side's processes have spent on a processor.
-func (s *side) processor() time.Duration {
-	if s.process == nil {
-		return 0
-	}
-	sum := proc.CPU(s.process.PID())
-	for _, pid := range proc.Children(s.process.PID()) {
-		sum += proc.CPU(pid)
-	}
-	return sum
-}
-
-// The ports of the fronts on the VIP.
+// The names of the sides.
 const (
-	portHAProxy  = "8001"
-	portNginx    = "8002"
-	portLvsproxy = "8003"
+	direct    = "direct"
+	nft       = "nftables DNAT"
+	haproxy   = "HAProxy"
+	nginx     = "nginx stream"
+	userspace = "userspace"
+	masq      = "ebpf masq"
+	gate      = "ebpf gate"
 )
 
-const bodySize = 10 << 20
+// site is the network with all that runs in it.
+type site struct {
+	rig       *namespaces.Rig
+	dir       string
+	lvsproxy  string // the program
+	processes []*child.Process
+	sides     []*side
+	absent    []string // sides that are not there, and why
+}
 
-// start starts the real servers and all fronts. Call stop also after an error.
-func start(ctx context.Context, rig *namespaces.Rig, dir string) (sides []*side, stop func(), err error) {
-	var processes []*child.Process
-	stop = func() {
-		for _, p := range processes {
-			p.Kill()
-		}
-	}
-	run := func(h namespaces.Host, program string, args ...string) (*child.Process, error) {
-		cmd := rig.Command(context.WithoutCancel(ctx), h, program, args...)
-		log, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%s-%d.log", h, filepath.Base(program), len(processes))))
-		if err != nil {
-			return nil, err
-		}
-		defer log.Close()
-		cmd.Stdout, cmd.Stderr = log, log
-		p, err := child.Start(cmd)
-		if err == nil {
-			processes = append(processes, p)
-		}
-		return p, err
-	}
+// start starts the real servers and all fronts. Stop the site also after an error.
+func start(ctx context.Context, rig *namespaces.Rig, dir string) (*site, error) {
+	s := &site{rig: rig, dir: dir, lvsproxy: filepath.Join(dir, "lvsproxy")}
 	if err := writeFiles(dir); err != nil {
-		return nil, stop, err
+		return s, err
 	}
-	lvsproxy := filepath.Join(dir, "lvsproxy")
-	build := exec.CommandContext(ctx, "go", "build", "-o", lvsproxy, "github.com/lvsession/lvsession/cmd/lvsproxy")
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.lvsproxy, "github.com/lvsession/lvsession/cmd/lvsproxy")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, stop, fmt.Errorf("build lvsproxy: %w: %s", err, out)
+		return s, fmt.Errorf("build lvsproxy: %w: %s", err, out)
 	}
 	for _, h := range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
-		if _, err := run(h, "nginx", "-p", dir, "-c", filepath.Join(dir, string(h)+".conf")); err != nil {
-			return nil, stop, err
+		if _, err := s.run(h, "nginx", "-p", dir, "-c", s.file(string(h)+".conf")); err != nil {
+			return s, err
 		}
 	}
-	sides = []*side{
-		{name: "direct", version: "straight to one real server", addr: net.JoinHostPort(namespaces.Real1IP, "80")},
-		{name: "lvsproxy", version: "this tree, " + runtime.Version(), ours: true, addr: net.JoinHostPort(namespaces.VIP, portLvsproxy)},
-		{name: "HAProxy", version: output("haproxy", "-v"), addr: net.JoinHostPort(namespaces.VIP, portHAProxy)},
-		{name: "nginx stream", version: output("nginx", "-v"), addr: net.JoinHostPort(namespaces.VIP, portNginx)},
+	for _, command := range [][]string{
+		{s.lvsproxy, "--config", s.file("userspace.cf"), "--admin", "off"},
+		{"haproxy", "-db", "-f", s.file("haproxy.cfg")},
+		{"nginx", "-p", dir, "-c", s.file("stream.conf")},
+	} {
+		if _, err := s.run(namespaces.Director, command[0], command[1:]...); err != nil {
+			return s, err
+		}
 	}
-	commands := [][]string{
-		nil,
-		{lvsproxy, "--config", filepath.Join(dir, "ldirectord.cf"), "--admin", "off"},
-		{"haproxy", "-db", "-f", filepath.Join(dir, "haproxy.cfg")},
-		{"nginx", "-p", dir, "-c", filepath.Join(dir, "stream.conf")},
+	tree := "this tree, " + runtime.Version()
+	s.sides = []*side{
+		{
+			name: direct, version: "straight to the real servers, half the connections each; the director's kernel is a router",
+			addrs: []string{namespaces.Real1IP + ":80", namespaces.Real2IP + ":80"}, script: s.file("direct.lua"),
+		},
+		{name: nft, version: output("nft", "--version"), addrs: onVIP(portNftables), begin: s.beginNftables, end: s.endNftables},
+		{name: haproxy, version: output("haproxy", "-v"), addrs: onVIP(portHAProxy)},
+		{name: nginx, version: output("nginx", "-v"), addrs: onVIP(portNginx)},
+		{name: userspace, version: tree, ours: true, addrs: onVIP(portUserspace)},
 	}
-	for i, command := range commands {
-		if command == nil {
+	for _, one := range s.sides {
+		if err := s.enter(ctx, one); err != nil {
+			return s, err
+		}
+		if err := one.leave(); err != nil {
+			return s, err
+		}
+	}
+	for _, one := range []*side{s.kernel(masq, portMasq, "masq.cf"), s.kernel(gate, portGate, "gate.cf")} {
+		one.version, one.ours = tree, true
+		err := s.enter(ctx, one)
+		if err = errors.Join(err, one.leave()); err != nil {
+			s.absent = append(s.absent, fmt.Sprintf("%s: not measured: %v", one.name, err))
 			continue
 		}
-		if sides[i].process, err = run(namespaces.Director, command[0], command[1:]...); err != nil {
-			return sides, stop, err
+		s.sides = append(s.sides, one)
+	}
+	return s, nil
+}
+
+func onVIP(port string) []string { return []string{net.JoinHostPort(namespaces.VIP, port)} }
+
+func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
+
+// stop ends all that was started.
+func (s *site) stop() {
+	for _, p := range s.processes {
+		p.Kill()
+	}
+}
+
+// run starts a program on a host.
+func (s *site) run(h namespaces.Host, program string, args ...string) (*child.Process, error) {
+	log, err := os.Create(s.log(len(s.processes)))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := s.rig.Command(context.Background(), h, program, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	p, err := child.Start(cmd)
+	if err == nil {
+		s.processes = append(s.processes, p)
+	}
+	return p, err
+}
+
+func (s *site) log(process int) string { return s.file(fmt.Sprintf("%d.log", process)) }
+
+// enter begins a side's turn: it is there, and it answers.
+func (s *site) enter(ctx context.Context, one *side) error {
+	if one.begin != nil {
+		if err := one.begin(ctx); err != nil {
+			return err
 		}
 	}
-	for _, s := range sides {
-		if err := await(ctx, rig, s, dir); err != nil {
-			return sides, stop, err
+	return s.await(ctx, one)
+}
+
+// leave ends a side's turn.
+func (one *side) leave() error {
+	if one.end == nil {
+		return nil
+	}
+	return one.end()
+}
+
+// patience is how long a side may take to answer.
+const patience = 10 * time.Second
+
+// await waits until a side answers, or one of the processes has ended, as one does that cannot do what it is told.
+func (s *site) await(ctx context.Context, one *side) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for again := time.NewTicker(20 * time.Millisecond); ; {
+		for i, p := range s.processes {
+			if !p.Alive() {
+				return errors.New(strings.ReplaceAll(child.Tail(s.log(i), 2), "\n", "; "))
+			}
+		}
+		c, err := s.rig.Dial(ctx, namespaces.Client, "tcp", one.addrs[0])
+		if err == nil {
+			again.Stop()
+			return c.Close()
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return fmt.Errorf("%s does not answer: %w", one.name, err)
 		}
 	}
-	return sides, stop, nil
+}
+
+func (s *site) beginNftables(ctx context.Context) error {
+	return s.director(ctx, "nft", "-f", s.file("nftables.nft"))
+}
+
+func (s *site) endNftables() error {
+	return s.director(context.Background(), "nft", "delete", "table", "ip", "fronts")
+}
+
+// director runs a command on the director until it ends.
+func (s *site) director(ctx context.Context, program string, args ...string) error {
+	if out, err := s.rig.Command(ctx, namespaces.Director, program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// kernel is lvsproxy with the dataplane in the kernel, in its turn.
+func (s *site) kernel(name, port, config string) *side {
+	pins := "/sys/fs/bpf/" + filepath.Base(s.dir)
+	one := &side{name: name, addrs: onVIP(port)}
+	var at int
+	one.begin = func(context.Context) (err error) {
+		at = len(s.processes)
+		_, err = s.run(namespaces.Director, s.lvsproxy, "--dataplane", "ebpf", "--bpf-pin", pins, "--config", s.file(config), "--admin", "off")
+		return err
+	}
+	one.end = func() error {
+		if at >= len(s.processes) {
+			return nil
+		}
+		p := s.processes[at]
+		s.processes = s.processes[:at]
+		if !p.Alive() {
+			return nil // the daemon has never attached anything
+		}
+		p.Signal(syscall.SIGTERM)
+		select {
+		case <-p.Done():
+		case <-time.After(patience):
+			p.Kill()
+		}
+		return s.director(context.Background(), s.lvsproxy, "dataplane", "detach", "--bpf-pin", pins)
+	}
+	return one
 }
 
 // output is the first line that a program prints.
@@ -115,90 +230,4 @@ func output(program string, args ...string) string {
 	out, _ := exec.Command(program, args...).CombinedOutput()
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line)
-}
-
-// await waits until a side answers.
-func await(ctx context.Context, rig *namespaces.Rig, s *side, dir string) error {
-	var err error
-	for range 100 {
-		if s.process != nil && !s.process.Alive() {
-			return fmt.Errorf("%s has ended: %s", s.name, logs(dir))
-		}
-		if err = rig.Command(ctx, namespaces.Client, "bash", "-c", "exec 3<>/dev/tcp/"+strings.Replace(s.addr, ":", "/", 1)).Run(); err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return fmt.Errorf("%s does not answer: %w: %s", s.name, err, logs(dir))
-}
-
-func logs(dir string) (text string) {
-	paths, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-	for _, path := range paths {
-		text += "\n" + filepath.Base(path) + ":\n" + child.Tail(path, 5)
-	}
-	return text
-}
-
-// writeFiles writes what is served and all configurations. Each peer has its best settings for this: as many threads or
-// workers as cores, HAProxy's splicing with larger pipes, nginx with a socket for each worker.
-func writeFiles(dir string) error {
-	body := make([]byte, bodySize)
-	rand.Read(body)
-	conns := mostConns() + 100
-	files := map[string]string{
-		"index.html": strings.Repeat("0123456789", 100),
-		"body":       string(body),
-		"haproxy.cfg": fmt.Sprintf(`global
-	maxconn %d
-	maxpipes 200
-	nbthread %d
-	tune.pipesize 262144
-defaults
-	mode tcp
-	timeout connect 3s
-	timeout client 10m
-	timeout server 10m
-	option splice-auto
-listen front
-	bind %s:%s backlog 65535
-	balance roundrobin
-	server real1 %s:80
-	server real2 %s:80
-`, conns, runtime.NumCPU(), namespaces.VIP, portHAProxy, namespaces.Real1IP, namespaces.Real2IP),
-		"stream.conf": fmt.Sprintf(`load_module /usr/lib/nginx/modules/ngx_stream_module.so;
-daemon off; pid %s/stream.pid; error_log stderr crit; worker_processes %d; worker_rlimit_nofile %d;
-events { worker_connections %d; }
-stream {
-	upstream reals { server %s:80; server %s:80; }
-	server { listen %s:%s reuseport backlog=65535; proxy_pass reals; proxy_buffer_size 64k; }
-}
-`, dir, runtime.NumCPU(), 2*conns+500, 2*conns+200, namespaces.Real1IP, namespaces.Real2IP, namespaces.VIP, portNginx),
-		"ldirectord.cf": fmt.Sprintf(`virtual=%s:%s
-	checktype=on
-	scheduler=rr
-	real=%s:80 masq
-	real=%s:80 masq
-`, namespaces.VIP, portLvsproxy, namespaces.Real1IP, namespaces.Real2IP),
-	}
-	for _, h := range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
-		files[string(h)+".conf"] = fmt.Sprintf(`daemon off; pid %[1]s/%[2]s.pid; error_log stderr crit; worker_processes 1; worker_rlimit_nofile %[3]d;
-events { worker_connections %[3]d; }
-http {
-	access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 600s; client_header_timeout 600s;
-	client_body_temp_path %[1]s/%[2]s-b; proxy_temp_path %[1]s/%[2]s-p; fastcgi_temp_path %[1]s/%[2]s-f; uwsgi_temp_path %[1]s/%[2]s-u; scgi_temp_path %[1]s/%[2]s-s;
-	server { listen 80 backlog=65535; root %[1]s; }
-}
-`, dir, h, conns+200)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
 }

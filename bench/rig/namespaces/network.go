@@ -74,6 +74,9 @@ func (r *Rig) settle(ctx context.Context, h Host, segments bool) error {
 		// Thousands of connections are opened a second: one that has ended keeps its port for a minute unless the kernel may
 		// reuse it, and looking for the last free ones takes milliseconds.
 		settings = append(settings, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=1024 65535")
+		// A real server sees connections from one port that the client opened to different addresses. It takes one after the
+		// other only if their timestamps grow, so those must not begin at a number by chance for each address.
+		settings = append(settings, "net.ipv4.tcp_timestamps=2")
 	}
 	if h == Director || h == Director2 {
 		settings = append(settings, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
