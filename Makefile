@@ -1,12 +1,15 @@
 # What each target needs beyond Go, `make install` brings: Debian packages, if it runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help demo build test install lint fuzz bench clean
+.PHONY: help demo lab build test install lint fuzz bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## run the whole product in one process on 127.0.0.1:8080
 	go run ./cmd/demo
+
+lab: ## a network of namespaces with a director and real servers in it, until Ctrl-C (as root)
+	go run ./bench/rig/lab
 
 build: ## build every program into bin/
 	go build -o bin/ ./cmd/...

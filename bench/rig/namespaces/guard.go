@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,13 +23,16 @@ type guard struct {
 // A guard reads until this process's end of the pipe is gone; a terminal's Ctrl-C does not reach it.
 const guarding = `trap '' HUP INT TERM
 read -r end
+dir=$1 pins=$2
+shift 2
 for name; do
 	kill -s KILL $(ip netns pids "$name")
 	ip netns del "$name"
-done`
+done
+rm -rf -- "$dir" "$pins"`
 
-func startGuard(names []string) (*guard, error) {
-	cmd := exec.Command("sh", append([]string{"-c", guarding, "sh"}, names...)...)
+func startGuard(r *Rig) (*guard, error) {
+	cmd := exec.Command("sh", append([]string{"-c", guarding, "sh", r.Dir(), r.Pins()}, r.names()...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -59,7 +63,16 @@ func remove(name string) {
 	exec.Command("ip", "netns", "del", name).Run()
 }
 
-var ours = regexp.MustCompile(`^lvsession-(\d+)-\d+-[a-z0-9]+$`)
+// folders are where rigs have files.
+var folders = []string{os.TempDir(), bpffs}
+
+// bpffs is where programs and maps of BPF are pinned.
+const bpffs = "/sys/fs/bpf"
+
+var (
+	ours       = regexp.MustCompile(`^lvsession-(\d+)-\d+-[a-z0-9]+$`)
+	oursFolder = regexp.MustCompile(`^lvsession-(\d+)-\d+$`)
+)
 
 // reap removes what processes that are no more have left behind, their guards with them.
 func reap(ctx context.Context) {
@@ -68,13 +81,26 @@ func reap(ctx context.Context) {
 		return
 	}
 	for line := range strings.Lines(string(out)) {
-		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		match := ours.FindStringSubmatch(name)
-		if match == nil {
-			continue
-		}
-		if pid, err := strconv.Atoi(match[1]); err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); orphaned(ours, name) {
 			remove(name)
 		}
 	}
+	for _, folder := range folders {
+		entries, _ := os.ReadDir(folder)
+		for _, e := range entries {
+			if orphaned(oursFolder, e.Name()) {
+				os.RemoveAll(filepath.Join(folder, e.Name()))
+			}
+		}
+	}
+}
+
+// orphaned tells whether a name is a rig's whose process is no more.
+func orphaned(names *regexp.Regexp, name string) bool {
+	match := names.FindStringSubmatch(name)
+	if match == nil {
+		return false
+	}
+	pid, err := strconv.Atoi(match[1])
+	return err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }

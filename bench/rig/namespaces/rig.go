@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -111,7 +112,10 @@ func StartWith(ctx context.Context, o Options) (*Rig, error) {
 		r.hosts = append(r.hosts, Director2, bridges)
 	}
 	var err error
-	if r.guard, err = startGuard(r.names()); err == nil {
+	if r.guard, err = startGuard(r); err == nil {
+		err = os.Mkdir(r.Dir(), 0o755)
+	}
+	if err == nil {
 		err = r.build(ctx, o)
 	}
 	if err != nil {
@@ -149,6 +153,12 @@ var errNotAllowed = errors.New("network namespaces are not allowed here: CAP_SYS
 
 // Name is the namespace's of a host, as ip-netns(8) knows it.
 func (r *Rig) Name(h Host) string { return r.prefix + string(h) }
+
+// Dir is a folder for files of those who are in the network, which all users can read. It goes with the network.
+func (r *Rig) Dir() string { return filepath.Join(os.TempDir(), strings.TrimSuffix(r.prefix, "-")) }
+
+// Pins is a folder of BPF's file system that goes with the network. Who needs it makes it.
+func (r *Rig) Pins() string { return filepath.Join(bpffs, strings.TrimSuffix(r.prefix, "-")) }
 
 // Hosts are those of the network.
 func (r *Rig) Hosts() []Host { return r.hosts }
@@ -191,5 +201,7 @@ func (r *Rig) Stop() {
 	for _, h := range r.hosts {
 		remove(r.Name(h))
 	}
+	os.RemoveAll(r.Dir())
+	os.RemoveAll(r.Pins())
 	r.guard.stop()
 }

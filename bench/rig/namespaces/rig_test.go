@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,25 @@ func namespaces(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// left says what there is of a rig.
+func left(t *testing.T, prefix string) string {
+	t.Helper()
+	text := ""
+	for line := range strings.Lines(namespaces(t)) {
+		if strings.HasPrefix(line, prefix) {
+			text += line
+		}
+	}
+	for _, folder := range folders {
+		paths, err := filepath.Glob(filepath.Join(folder, strings.TrimSuffix(prefix, "-")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += strings.Join(paths, "\n")
+	}
+	return text
 }
 
 // TestRig: every host reaches those that it must, and nothing is left behind.
@@ -53,7 +73,7 @@ func TestRig(t *testing.T) {
 				}
 			}
 			r.Stop()
-			if left := namespaces(t); strings.Contains(left, r.prefix) {
+			if left := left(t, r.prefix); left != "" {
 				t.Errorf("left behind:\n%s", left)
 			}
 		})
@@ -151,6 +171,9 @@ func leaving(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(r.Dir(), "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Println(r.prefix, r.guard.cmd.Process.Pid)
 	bufio.NewReader(os.Stdin).ReadByte()
 	return true
@@ -164,9 +187,9 @@ func TestGuard(t *testing.T) {
 	Need(t)
 	prefix, _, kill := leave(t, "TestGuard")
 	kill()
-	for until := time.Now().Add(time.Minute); strings.Contains(namespaces(t), prefix); {
+	for until := time.Now().Add(time.Minute); left(t, prefix) != ""; {
 		if time.Now().After(until) {
-			t.Fatalf("left behind:\n%s", namespaces(t))
+			t.Fatalf("left behind:\n%s", left(t, prefix))
 		}
 	}
 }
@@ -184,7 +207,7 @@ func TestReap(t *testing.T) {
 		t.Fatal("nothing was left behind to be cleared away")
 	}
 	Need(t)
-	if left := namespaces(t); strings.Contains(left, prefix) || !strings.Contains(left, first.prefix) {
-		t.Errorf("after another rig has started:\n%s", left)
+	if gone, stays := left(t, prefix), left(t, first.prefix); gone != "" || stays == "" {
+		t.Errorf("after another rig has started:\n%s\nand of one whose process lives:\n%s", gone, stays)
 	}
 }

@@ -1,0 +1,57 @@
+// Command lab builds the namespaces rig and puts real programs into it: nginx on both real servers and lvsproxy on the
+// director. It says how to enter each host, and stays until Ctrl-C. It leaves nothing behind, however it ends.
+//
+//	go run ./bench/rig/lab [--dataplane NAME] [--config FILE] [--mtu BYTES]
+//
+// It needs root and the Debian packages iproute2 and nginx-light.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+type options struct {
+	dataplane string
+	config    string
+	mtu       int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, parse(), os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "lab: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func parse() (o options) {
+	flag.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries the connections, as lvsproxy's --dataplane")
+	flag.StringVar(&o.config, "config", "", "`FILE` that lvsproxy reads, an ldirectord.cf; default: one of the rig's addresses, port 80 to both real servers")
+	flag.IntVar(&o.mtu, "mtu", 0, "`BYTES` that packets between director and real servers may have, 1280 to 9000 (default 1500)")
+	flag.Parse()
+	return o
+}
+
+// run has the lab stand until ctx ends, or the director does.
+func run(ctx context.Context, o options, out io.Writer) error {
+	l, err := build(ctx, o)
+	defer l.stop()
+	if err != nil {
+		return err
+	}
+	l.explain(out)
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-l.director.Done():
+		return fmt.Errorf("lvsproxy has ended: %w", l.failure(directorLog))
+	}
+}
