@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -78,7 +79,7 @@ func FuzzExchange(f *testing.F) {
 	origin := &url.URL{Scheme: "http", Host: "127.0.0.1", Path: "/count"}
 	t0 := &target{host: "127.0.0.1", path: "/count?user=", origin: origin}
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		u := newUser(1, "u1")
+		u := newUser(1, "u", 1)
 		p := newPlace()
 		conn := &canned{r: bytes.NewReader(sent)}
 		var e exchange
@@ -86,7 +87,7 @@ func FuzzExchange(f *testing.F) {
 			e.fail(classify(err), cause(err))
 		} else {
 			u.keepCookies(t0, &p.answer)
-			e.read(&p.answer)
+			e.read(&p.answer, request{Visit, -1})
 		}
 		if e.class == "" {
 			if b, err := json.Marshal(e.answer); err != nil {
@@ -96,8 +97,8 @@ func FuzzExchange(f *testing.F) {
 			}
 		}
 		var r fasthttp.Request
-		if err := r.Read(bufio.NewReader(bytes.NewReader(t0.appendRequest(nil, u)))); err != nil {
-			t.Fatalf("next request %q: %v", t0.appendRequest(nil, u), err)
+		if err := r.Read(bufio.NewReader(bytes.NewReader(t0.appendRequest(nil, u, request{Read, 5}, time.Now())))); err != nil {
+			t.Fatalf("next request %q: %v", t0.appendRequest(nil, u, request{Read, 5}, time.Now()), err)
 		}
 	})
 }

@@ -58,15 +58,15 @@ func newCollector(start time.Time, plans []PhasePlan) *collector {
 func (c *collector) since(t time.Time) Millis { return Millis(t.Sub(c.start)) }
 
 // acknowledged notes an answer and returns the shared copy of its server's name.
-func (c *collector) acknowledged(server string, due time.Time, e *exchange) string {
+func (c *collector) acknowledged(server string, e *exchange) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended(e.end)
+	c.reached(e.end)
 	c.r.Acknowledged++
-	latency := e.end.Sub(due)
+	latency := e.end.Sub(e.due)
 	c.latency.Record(latency)
 	c.service.Record(e.end.Sub(e.begin))
-	p := c.phases.at(c.since(due))
+	p := c.phases.at(c.since(e.due))
 	p.Acknowledged++
 	p.Histogram.Record(latency)
 	t := c.tally(server)
@@ -95,14 +95,14 @@ func (c *collector) tally(server string) *serverTally {
 	return t
 }
 
-func (c *collector) failed(user string, due time.Time, e *exchange, unknown bool) {
+func (c *collector) failed(user string, e *exchange, unknown bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended(e.end)
+	c.reached(e.end)
 	c.r.ErrorsTotal++
 	c.r.ErrorsByClass[e.class]++
 	c.series.now.Errors++
-	c.phases.at(c.since(due)).Errors++
+	c.phases.at(c.since(e.due)).Errors++
 	if unknown {
 		c.r.Unknown++
 	}
@@ -177,13 +177,11 @@ func (c *collector) leave(v *Verifier) {
 	all, late := v.Landed()
 	c.r.Landed += all
 	c.r.LandedLate += late
-	if v.Known() {
-		c.r.Sessions++
-	}
+	c.r.Sessions += v.sessions
 }
 
-// ended notes how far the load has come.
-func (c *collector) ended(t time.Time) {
+// reached notes how far the load has come.
+func (c *collector) reached(t time.Time) {
 	if t.After(c.end) {
 		c.end = t
 		c.series.to(t.Sub(c.start), c.inFlight())
@@ -198,10 +196,10 @@ func (c *collector) result(cfg Config, why Ended) *Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.r
-	r.Version, r.Target, r.Machine = ResultVersion, Counter, ThisMachine()
+	r.Version, r.Name, r.Target, r.Machine = ResultVersion, cfg.Name, Counter, ThisMachine()
 	r.Config, r.Started, r.Ended = cfg, c.start, why
 	r.Elapsed = c.since(c.end)
-	r.Planned = int64(cfg.Users) * int64(cfg.Requests)
+	r.Planned = cfg.plannedRequests()
 	if s := time.Duration(r.Elapsed).Seconds(); s > 0 {
 		r.Throughput = float64(r.Acknowledged) / s
 	}

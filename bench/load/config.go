@@ -26,16 +26,39 @@ const DefaultConcurrency = 1000
 
 // Config is what load to make. [Config.Defaults] fills what is zero.
 type Config struct {
+	// Name of the scenario, for people.
+	Name string `json:"name,omitempty"`
 	// URL of the counter page on the VIP, such as http://172.16.1.11/count. Its host is resolved once, at the start,
 	// and only the first address is used.
 	URL string `json:"url"`
 	// Users is the number of virtual users, each with a cookie jar of its own. Default 100.
 	Users int `json:"users"`
-	// Requests is how many requests each user makes, whatever becomes of them. Default 50.
+	// Requests is how many turns each user has, whatever becomes of them. A turn is one request, or as many at once as
+	// Parallel says. Default 50, or as many as fit where Duration or Phases bound the load.
 	Requests int `json:"requests"`
 	// Rate makes an open load of that many requests a second over all users, in a fixed order: the intended start of a
 	// request does not depend on earlier answers. 0 makes a closed load: a user's next request follows its previous answer.
 	Rate float64 `json:"rate"`
+	// Phases make an open load whose rate changes, instead of Rate.
+	Phases []PhasePlan `json:"phases,omitempty"`
+	// Arrival is how the requests of an open load are spread over time. Default [Constant].
+	Arrival Arrival `json:"arrival,omitempty"`
+	// Think is how long a user of a closed load waits between an answer and the next request. The users' first requests
+	// are spread over such a time.
+	Think Durations `json:"think,omitzero"`
+	// Visits is how many turns a session lasts; then its user logs out or abandons it, and begins another one. Default: as
+	// long as the load.
+	Visits Numbers `json:"visits,omitzero"`
+	// Abandon is the part of those sessions, 0 to 1, that their users just leave instead of logging out.
+	Abandon float64 `json:"abandon,omitempty"`
+	// Mix is how often each page is asked for. Default: visits only.
+	Mix Mix `json:"mix,omitzero"`
+	// Parallel is how many requests a user makes at once in a turn. Those of more than one are visits and reads. Default 1.
+	Parallel Numbers `json:"parallel,omitzero"`
+	// Payload is how many bytes each visit stores in the session beside count and name. Default: the page is not asked to.
+	Payload Numbers `json:"payload,omitzero"`
+	// Seed of all that is drawn at random. Default 1.
+	Seed uint64 `json:"seed,omitempty"`
 	// Concurrency is how many requests are in flight at most. In a closed load, fewer places than users mean that
 	// users take turns. Default: Users, at most [DefaultConcurrency].
 	Concurrency int `json:"concurrency"`
@@ -67,7 +90,12 @@ type Config struct {
 // Defaults returns the configuration with defaults for what is zero.
 func (c Config) Defaults() Config {
 	set(&c.Users, 100)
+	if c.Duration > 0 || len(c.Phases) > 0 {
+		set(&c.Requests, MaxRequests/max(c.Users, 1))
+	}
 	set(&c.Requests, 50)
+	set(&c.Arrival, Constant)
+	set(&c.Seed, 1)
 	set(&c.Concurrency, min(c.Users, DefaultConcurrency))
 	set(&c.Timeout, 10*time.Second)
 	set(&c.RetryWait, 100*time.Millisecond)
@@ -138,7 +166,51 @@ func (c Config) Check() error {
 	case !plainName(c.UserPrefix) || len(c.UserPrefix) > 32:
 		return bad("user prefix must be 1 to 32 of a-z, A-Z, 0-9, _ and -, not %q", c.UserPrefix)
 	}
+	if err := c.checkScenario(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	return c.checkWeights()
+}
+
+// Bounds of what a scenario asks for.
+const (
+	maxPhases   = 1000
+	maxParallel = 256 // requests of one user at once
+)
+
+// checkScenario checks how users behave.
+func (c Config) checkScenario() error {
+	open := c.Rate > 0 || len(c.Phases) > 0
+	switch {
+	case c.Arrival != Constant && c.Arrival != Poisson:
+		return fmt.Errorf("arrival must be %s or %s, not %q", Constant, Poisson, c.Arrival)
+	case c.Rate > 0 && len(c.Phases) > 0:
+		return errors.New("phases have rates of their own: leave out the rate")
+	case len(c.Phases) > maxPhases:
+		return fmt.Errorf("at most %d phases are possible", maxPhases)
+	case !c.Think.IsZero() && open:
+		return errors.New("only the users of a closed load think: leave out the rate and the phases, or the time to think")
+	case c.Arrival == Poisson && !open:
+		return errors.New("poisson arrivals need a rate or phases")
+	case !c.Visits.IsZero() && c.Visits.most() < 1:
+		return errors.New("a session lasts for one visit at least")
+	case !(c.Abandon >= 0 && c.Abandon <= 1):
+		return fmt.Errorf("abandon must be 0 to 1, not %g", c.Abandon)
+	case c.Payload.most() > MaxPayload:
+		return fmt.Errorf("a payload has at most %d bytes", MaxPayload)
+	case c.Parallel.most() > maxParallel:
+		return fmt.Errorf("a user makes at most %d requests at once", maxParallel)
+	case !c.Parallel.IsZero() && c.Mix.sum() > 0 && c.Mix.Visit+c.Mix.Read == 0:
+		return errors.New("requests at once need visits or reads in the mix")
+	case min(c.Mix.Visit, c.Mix.Read, c.Mix.Login, c.Mix.Logout) < 0:
+		return errors.New("the mix has a negative weight")
+	}
+	for _, p := range c.Phases {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c Config) checkURL() error {

@@ -20,6 +20,13 @@
 // is the stored name. Other members are ignored. When the session cannot be read or stored the page answers with another
 // status, best 503.
 //
+// That is the simple contract. The whole one adds query parameters:
+//
+//   - do=read changes nothing and answers as a visit does; the count of a session that is not there is 0. do=login counts and
+//     moves the session to a new id. do=logout answers as do=read does and destroys the session.
+//   - payload=N has a visit or login store N bytes beside the count, by the rule of [Payload]; without it, none. The answer
+//     has the members size and hash of the payload that was in the session before, as [Answer] says.
+//
 // Package counterpage is the page for Go servers.
 //
 // # What is proven

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ const readBuffer = 8 << 10
 
 // exchange is one attempt at a request and what became of it.
 type exchange struct {
+	due        time.Time // the intended start
 	begin, end time.Time
 	answer     Answer
 	class      Class // empty if the answer is acknowledged
@@ -101,7 +103,7 @@ func (p *place) use(conn net.Conn, deadline time.Time) {
 }
 
 // do makes one attempt at the user's next request.
-func (p *place) do(ctx context.Context, t *target, u *user) (e exchange) {
+func (p *place) do(ctx context.Context, t *target, u *user, q request) (e exchange) {
 	e.begin = time.Now()
 	deadline := e.begin.Add(t.timeout)
 	defer func() {
@@ -120,7 +122,7 @@ func (p *place) do(ctx context.Context, t *target, u *user) (e exchange) {
 	p.use(conn, deadline)
 	defer p.use(nil, time.Time{})
 
-	p.out = t.appendRequest(p.out[:0], u)
+	p.out = t.appendRequest(p.out[:0], u, q, e.begin)
 	n, err := conn.Write(p.out)
 	e.sent = n > 0
 	if err != nil {
@@ -135,7 +137,7 @@ func (p *place) do(ctx context.Context, t *target, u *user) (e exchange) {
 	}
 	e.end = time.Now()
 	u.keepCookies(t, &p.answer)
-	e.read(&p.answer)
+	e.read(&p.answer, q)
 	p.release(t, u, conn)
 	return e
 }
@@ -153,7 +155,7 @@ func (p *place) receive(conn net.Conn) error {
 }
 
 // read judges a complete answer.
-func (e *exchange) read(a *fasthttp.Response) {
+func (e *exchange) read(a *fasthttp.Response, q request) {
 	if status := a.StatusCode(); status != http.StatusOK {
 		detail := fmt.Sprint(status, " ", http.StatusText(status))
 		if body := excerpt(a.Body()); body != "" {
@@ -166,9 +168,15 @@ func (e *exchange) read(a *fasthttp.Response) {
 		e.fail(BadBody, fmt.Sprintf("Content-Type %q, not application/json", ct))
 		return
 	}
+	least := int64(0) // of a session that is not there
+	if q.action.counts() {
+		least = 1
+	}
 	var err error
-	if e.answer, err = ParseAnswer(a.Body()); err != nil {
+	if e.answer, err = parseAnswer(a.Body(), least); err != nil {
 		e.fail(BadBody, fmt.Sprintf("%v: %s", err, excerpt(a.Body())))
+	} else if q.size >= 0 && e.answer.Hash == "" {
+		e.fail(BadBody, "the page was asked for a payload and has no member hash: it knows only the simple contract")
 	}
 }
 
@@ -244,14 +252,20 @@ func idle(conn *net.TCPConn) bool {
 }
 
 // appendRequest appends the user's next request.
-func (t *target) appendRequest(b []byte, u *user) []byte {
+func (t *target) appendRequest(b []byte, u *user, q request, now time.Time) []byte {
 	b = append(b, "GET "...)
 	b = append(b, t.path...)
 	b = append(b, u.name...)
+	if q.action != Visit {
+		b = append(append(b, "&do="...), q.action...)
+	}
+	if q.size >= 0 {
+		b = strconv.AppendInt(append(b, "&payload="...), int64(q.size), 10)
+	}
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(b, t.host...)
 	b = append(b, "\r\nUser-Agent: vipbench\r\nAccept: application/json\r\n"...)
-	b = u.appendCookies(b, t)
+	b = u.appendCookies(b, t, now)
 	if !t.keepAlive {
 		b = append(b, "Connection: close\r\n"...)
 	}

@@ -1,6 +1,9 @@
 package load
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // PhasePlan is one part of an open load over time. The phases of a load follow each other.
 type PhasePlan struct {
@@ -11,6 +14,20 @@ type PhasePlan struct {
 	// requests a second over all users.
 	Rate   float64 `json:"rate"`
 	RateTo float64 `json:"rate_to"`
+}
+
+// check reports what is wrong with the plan.
+func (p PhasePlan) check() error {
+	rate := func(r float64) bool { return r >= 0 && r <= MaxRate }
+	switch {
+	case p.Name == "" || len(p.Name) > MaxUserLength:
+		return fmt.Errorf("the name of a phase must have 1 to %d bytes, not %q", MaxUserLength, p.Name)
+	case p.Duration <= 0:
+		return fmt.Errorf("phase %s must last longer than %v", p.Name, p.Duration)
+	case !rate(p.Rate) || !rate(p.RateTo):
+		return fmt.Errorf("rates of phase %s must be 0 to %d requests a second, not %g and %g", p.Name, int(MaxRate), p.Rate, p.RateTo)
+	}
+	return nil
 }
 
 // Phase is what one phase of a load showed. A load without phases in its configuration has one, named "load". A request

@@ -47,14 +47,14 @@ type Result struct {
 	Proven  bool      `json:"proven"`
 	Reason  string    `json:"reason,omitempty"` // why not, for people
 
-	Planned      int64   `json:"planned"`  // users × requests
+	Planned      int64   `json:"planned"`  // turns: users × requests, or what phases or a duration leave of them
 	Attempts     int64   `json:"attempts"` // requests begun: acknowledged + errors + interrupted
 	Acknowledged int64   `json:"acknowledged"`
 	Interrupted  int64   `json:"interrupted"`
 	Retries      int64   `json:"retries"`     // attempts that repeat a failed one
 	Connections  int64   `json:"connections"` // opened
 	Throughput   float64 `json:"throughput"`  // acknowledged requests a second
-	Sessions     int     `json:"sessions"`    // users with at least one acknowledged answer
+	Sessions     int     `json:"sessions"`    // with at least one acknowledged answer
 
 	// Latency runs from the intended start of each acknowledged request, Service from its actual start, both to the
 	// last byte of the answer.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -72,15 +73,17 @@ type run struct {
 	collector *collector
 	places    []*place
 	free      chan *place
+	through   atomic.Int64 // users who made all their requests
 }
 
+// newRun prepares a run.
 func newRun(cfg Config, t *target) *run {
 	start := time.Now()
 	r := &run{
 		cfg: cfg, target: t,
-		schedule:  schedule{start: start, rate: cfg.Rate, users: cfg.Users},
-		collector: newCollector(start, nil),
-		free:      make(chan *place, min(cfg.Concurrency, cfg.Users)),
+		schedule:  newSchedule(start, cfg),
+		collector: newCollector(start, cfg.Phases),
+		free:      make(chan *place, cfg.inFlight()),
 	}
 	t.connected = r.collector.connected
 	for range cap(r.free) {
@@ -108,16 +111,17 @@ func (r *run) users(ctx context.Context) Ended {
 	var wg sync.WaitGroup
 	for i := range r.cfg.Users {
 		wg.Go(func() {
-			u := newUser(i, r.cfg.UserPrefix+strconv.Itoa(i))
+			u := newUser(i, r.cfg.UserPrefix, r.cfg.Seed)
 			defer u.close()
-			for n := 0; n < r.cfg.Requests && r.request(ctx, stop, u, n); n++ {
+			if r.user(ctx, stop, u) {
+				r.through.Add(1)
 			}
 			r.collector.leave(u.verifier)
 		})
 	}
 	wg.Wait()
-	switch planned := int64(r.cfg.Users) * int64(r.cfg.Requests); {
-	case r.collector.snapshot(planned).Done == planned:
+	switch {
+	case r.through.Load() == int64(r.cfg.Users):
 		return Complete
 	case ctx.Err() != nil:
 		return Interrupted
@@ -125,30 +129,83 @@ func (r *run) users(ctx context.Context) Ended {
 	return OutOfTime
 }
 
-// request makes the user's n-th request, with its retries. It returns false if the load is over.
-func (r *run) request(ctx, stop context.Context, u *user, n int) bool {
-	due, ok := r.await(stop, u, n)
-	if !ok {
-		return false
-	}
-	for try := 0; ; try++ {
-		p := r.take(stop)
-		if p == nil {
+// user lets a user have its turns. It returns false if the load ended before.
+func (r *run) user(ctx, stop context.Context, u *user) bool {
+	r.arrive(u)
+	for range r.cfg.Requests {
+		due, more := r.due(u)
+		if !more {
+			return true
+		}
+		if !r.await(stop, due) || !r.turn(ctx, stop, u, due) {
 			return false
 		}
-		now := time.Now()
-		if due.IsZero() {
-			due = now
+		r.collector.done()
+	}
+	return true
+}
+
+// arrive spreads the first requests of users who think.
+func (r *run) arrive(u *user) {
+	u.free = r.schedule.start
+	if !r.cfg.Think.IsZero() {
+		u.free = u.free.Add(-time.Duration(u.random.Float64() * float64(r.cfg.Think.Draw(u.random))))
+	}
+}
+
+// due returns when the user's next turn is due, the zero time if that is at once, and false if the load has no more of them.
+func (r *run) due(u *user) (time.Time, bool) {
+	switch {
+	case r.schedule.open():
+		return r.schedule.next(u.index, &u.clock, u.random)
+	case !r.cfg.Think.IsZero():
+		return u.free.Add(r.cfg.Think.Draw(u.random)), true
+	}
+	return time.Time{}, true
+}
+
+// await waits until a turn is due. It returns false if the load is over.
+func (r *run) await(stop context.Context, due time.Time) bool {
+	if due.IsZero() {
+		return stop.Err() == nil
+	}
+	wait := time.Until(due)
+	if wait <= 0 {
+		return stop.Err() == nil
+	}
+	if !sleep(stop, wait) {
+		return false
+	}
+	r.collector.late(time.Since(due))
+	return true
+}
+
+// turn makes the requests of a user's turn. It returns false if the load is over.
+func (r *run) turn(ctx, stop context.Context, u *user, due time.Time) bool {
+	plan := u.plan(&r.cfg)
+	going := true
+	if len(plan) == 1 {
+		going = r.request(ctx, stop, u, due, plan[0])
+	} else {
+		going = r.burst(ctx, stop, u, due, plan)
+	}
+	u.free = time.Now()
+	return going
+}
+
+// request makes a request, with its retries. It returns false if the load is over.
+func (r *run) request(ctx, stop context.Context, u *user, due time.Time, q request) bool {
+	for try := 0; ; try++ {
+		e, ok := r.attempt(ctx, stop, u, due, q, try > 0)
+		if !ok {
+			return false
 		}
-		r.collector.began(now, try > 0)
-		e := p.do(ctx, r.target, u)
-		r.free <- p
-		r.settle(u, due, &e)
+		due = e.due
+		r.settle(u, q, &e)
 		if e.cut {
 			return false
 		}
-		if e.class == "" || try == r.cfg.Retries {
-			r.collector.done()
+		if e.class == "" || try == r.cfg.Retries || q.action == LogIn || q.action == LogOut {
 			return true
 		}
 		if !sleep(stop, r.cfg.RetryWait) {
@@ -157,22 +214,44 @@ func (r *run) request(ctx, stop context.Context, u *user, n int) bool {
 	}
 }
 
-// await returns when the user's n-th request is due, once it is. In a closed load it is due when it gets a place; the
-// time is zero then.
-func (r *run) await(stop context.Context, u *user, n int) (due time.Time, ok bool) {
-	if !r.schedule.open() {
-		return time.Time{}, stop.Err() == nil
+// attempt makes one attempt at a request. It returns false if the load is over before.
+func (r *run) attempt(ctx, stop context.Context, u *user, due time.Time, q request, again bool) (exchange, bool) {
+	p := r.take(stop)
+	if p == nil {
+		return exchange{}, false
 	}
-	due = r.schedule.due(u.index, n)
-	wait := time.Until(due)
-	if wait <= 0 {
-		return due, stop.Err() == nil
+	now := time.Now()
+	if due.IsZero() {
+		due = now
 	}
-	if !sleep(stop, wait) {
-		return due, false
+	r.collector.began(now, again)
+	e := p.do(ctx, r.target, u, q)
+	e.due = due
+	r.free <- p
+	return e, true
+}
+
+// burst makes requests of one user at once. It returns false if the load is over.
+func (r *run) burst(ctx, stop context.Context, u *user, due time.Time, plan []request) bool {
+	outcomes := make([]exchange, len(plan))
+	going := make([]bool, len(plan))
+	var wg sync.WaitGroup
+	for i, q := range plan {
+		wg.Go(func() {
+			b := u.branch()
+			defer b.close()
+			outcomes[i], going[i] = r.attempt(ctx, stop, b, due, q, false)
+		})
 	}
-	r.collector.late(time.Since(due))
-	return due, true
+	wg.Wait()
+	u.baked = time.Time{} // the answers may have set cookies
+	r.settleBurst(u, plan, outcomes, going)
+	for i := range going {
+		if !going[i] || outcomes[i].cut {
+			return false
+		}
+	}
+	return true
 }
 
 // take returns a free place, or nil if the load is over.
@@ -194,23 +273,58 @@ func (r *run) take(stop context.Context) *place {
 }
 
 // settle verifies and notes the outcome of an attempt.
-func (r *run) settle(u *user, due time.Time, e *exchange) {
-	if e.cut {
+func (r *run) settle(u *user, q request, e *exchange) {
+	switch {
+	case e.cut:
 		r.collector.interrupted()
-		return
+	case e.class != "":
+		r.failed(u, q, e)
+	default:
+		answer := r.acknowledged(q, e)
+		if v := u.verifier.check(answer, Lost); v != nil {
+			r.collector.violated(v, e.due)
+		}
 	}
-	at := r.collector.since(e.end)
-	if e.class != "" {
-		// Without a cookie after the failed attempt the user has no session that the visit could have counted in.
-		unknown := e.sent && u.hasSession(r.target)
-		r.collector.failed(u.name, due, e, unknown)
-		u.verifier.Fail(at, e.class, unknown)
-		return
+	switch {
+	case q.action == LogOut:
+		u.leave(e.class == "")
+	case q.action == LogIn && e.class != "": // who lost the answer to a login may have lost the new id
+		u.leave(false)
 	}
-	e.answer.Server = r.collector.acknowledged(e.answer.Server, due, e)
-	if v := u.verifier.Ack(at, e.answer); v != nil {
-		r.collector.violated(v, due)
+}
+
+// settleBurst verifies and notes the outcomes of requests made at once, as far as they were made.
+func (r *run) settleBurst(u *user, plan []request, outcomes []exchange, made []bool) {
+	var answers []outcome
+	for i := range outcomes {
+		switch e := &outcomes[i]; {
+		case !made[i]:
+		case e.cut:
+			r.collector.interrupted()
+			u.verifier.fail(r.collector.since(e.end), plan[i].action, Closed, true) // the others may show it
+		case e.class != "":
+			r.failed(u, plan[i], e)
+		default:
+			answers = append(answers, r.acknowledged(plan[i], e))
+		}
 	}
+	for _, v := range u.verifier.burst(answers) {
+		r.collector.violated(v, outcomes[0].due)
+	}
+}
+
+// failed notes a request without an acknowledged answer.
+func (r *run) failed(u *user, q request, e *exchange) {
+	// Without a cookie after the failed attempt the user has no session that the visit could have counted in.
+	acted := e.sent && u.hasSession(r.target)
+	r.collector.failed(u.name, e, acted && q.action.counts())
+	u.verifier.fail(r.collector.since(e.end), q.action, e.class, acted)
+}
+
+// acknowledged notes an answer and returns it for the verifier.
+func (r *run) acknowledged(q request, e *exchange) outcome {
+	e.answer.Server = r.collector.acknowledged(e.answer.Server, e)
+	return outcome{r.collector.since(e.end), q, e.answer}
 }
 
 // report calls progress until the returned function is called, which waits for the last call.
@@ -218,7 +332,7 @@ func (r *run) report(progress func(Snapshot)) (stop func()) {
 	if progress == nil {
 		return func() {}
 	}
-	planned := int64(r.cfg.Users) * int64(r.cfg.Requests)
+	planned := r.cfg.plannedRequests()
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -237,18 +351,9 @@ func (r *run) report(progress func(Snapshot)) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// schedule gives the intended starts of an open load: the users take turns in a fixed order, at a constant rate.
-type schedule struct {
-	start time.Time
-	rate  float64 // requests a second; 0 for a closed load
-	users int
-}
-
-func (s schedule) open() bool { return s.rate > 0 }
-
-func (s schedule) due(user, n int) time.Time {
-	k := float64(n)*float64(s.users) + float64(user)
-	return s.start.Add(time.Duration(k / s.rate * float64(time.Second)))
+// inFlight is how many requests can be in flight at most.
+func (c Config) inFlight() int {
+	return min(c.Concurrency, c.Users*max(1, int(c.Parallel.most())))
 }
 
 // sleep waits for d and returns true, or false if ctx ends first.
@@ -304,8 +409,8 @@ func probe(ctx context.Context, cfg Config, t *target) error {
 		if try > 0 && !sleep(ctx, cfg.RetryWait) {
 			break
 		}
-		u := newUser(-1, cfg.UserPrefix+"probe")
-		e = newPlace().do(ctx, t, u)
+		u := newUser(-1, cfg.UserPrefix+"probe", cfg.Seed)
+		e = newPlace().do(ctx, t, u, u.visit(&cfg))
 		u.close()
 		if e.class == "" && !u.hasSession(t) {
 			e.fail(BadBody, "the answer set no cookie that a browser would send back over http")
@@ -326,9 +431,9 @@ func probe(ctx context.Context, cfg Config, t *target) error {
 // checkFiles makes sure that the load's connections fit under this process's limit of open files.
 func checkFiles(cfg Config) error {
 	const spare = 32 // standard streams, resolver, the program around us
-	need := uint64(min(cfg.Concurrency, cfg.Users))
+	need := uint64(cfg.inFlight())
 	if cfg.KeepAlive {
-		need = uint64(cfg.Users)
+		need += uint64(cfg.Users)
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

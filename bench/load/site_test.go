@@ -28,6 +28,13 @@ type site struct {
 	// session may change which session a request gets, and what becomes of it.
 	session func(n int64, s *siteSession) error
 
+	// unlocked lets requests of one session run at once.
+	unlocked bool
+	// loses, undead and sticky plant faults by the number of the request: a payload that gets lost, a session that is not
+	// destroyed, and one that keeps its id at a login.
+	loses, undead, sticky func(n int64) bool
+
+	locks       sync.Map // cookie to *sync.Mutex
 	connections atomic.Int64
 	requests    atomic.Int64
 
@@ -39,6 +46,7 @@ type site struct {
 // siteSession is one request's use of a session.
 type siteSession struct {
 	site   *site
+	n      int64 // number of the request
 	w      http.ResponseWriter
 	id     string
 	read   counterpage.Visits
@@ -59,10 +67,33 @@ func (s *siteSession) Save() error {
 	}
 	http.SetCookie(s.w, &http.Cookie{Name: "sid", Value: s.id, Path: "/", HttpOnly: true})
 	s.next.Count += s.skew
+	if s.site.loses != nil && s.site.loses(s.n) {
+		s.next.Payload = s.read.Payload
+	}
 	if !s.forget {
 		s.site.sessions[s.id] = s.next
 	}
 	return nil
+}
+
+// Destroy forgets the session and leaves the cookie, so that the visitor comes back with it.
+func (s *siteSession) Destroy() error {
+	s.site.mu.Lock()
+	defer s.site.mu.Unlock()
+	if s.site.undead == nil || !s.site.undead(s.n) {
+		delete(s.site.sessions, s.id)
+	}
+	return nil
+}
+
+func (s *siteSession) Regenerate() error {
+	if s.site.sticky == nil || !s.site.sticky(s.n) {
+		s.site.mu.Lock()
+		delete(s.site.sessions, s.id)
+		s.site.mu.Unlock()
+		s.id = sessionstore.NewID()
+	}
+	return s.Save()
 }
 
 type connectionKey struct{}
@@ -81,6 +112,11 @@ func newSite(t testing.TB, order ...string) *site {
 		n := s.requests.Add(1)
 		if s.before != nil && s.before(n, w, r) {
 			return
+		}
+		if c, err := r.Cookie("sid"); err == nil && !s.unlocked {
+			lock, _ := s.locks.LoadOrStore(c.Value, new(sync.Mutex))
+			lock.(*sync.Mutex).Lock()
+			defer lock.(*sync.Mutex).Unlock()
 		}
 		r = r.WithContext(context.WithValue(r.Context(), siteKey{}, n))
 		if s.after == nil {
@@ -122,6 +158,7 @@ func (s *site) open(w http.ResponseWriter, r *http.Request) (counterpage.Session
 	if session.id == "" {
 		session.id = sessionstore.NewID()
 	}
+	session.n, _ = r.Context().Value(siteKey{}).(int64)
 	if s.session != nil {
 		if err := s.session(r.Context().Value(siteKey{}).(int64), session); err != nil {
 			return nil, err

@@ -86,24 +86,24 @@ func TestVerifier(t *testing.T) {
 
 func TestVerifierAmountsAndHistory(t *testing.T) {
 	v := NewVerifier("u1")
-	for i := int64(1); i <= 20; i++ {
+	for i := int64(1); i <= 60; i++ {
 		if violation := v.Ack(Millis(i), answer(i)); violation != nil {
 			t.Fatal(violation)
 		}
 	}
-	v.Fail(21, Reset, true)
-	violation := v.Ack(22, answer(17))
-	if violation == nil || violation.Kind != Lost || violation.Amount != 4 || violation.User != "u1" || violation.At != 22 {
+	v.Fail(61, Reset, true)
+	violation := v.Ack(62, answer(57))
+	if violation == nil || violation.Kind != Lost || violation.Amount != 4 || violation.User != "u1" || violation.At != 62 {
 		t.Fatalf("%+v", violation)
 	}
-	if want := "count 17 after 20, expected 21 to 22"; violation.Detail != want {
+	if want := "count 57 after 60, expected 61 to 62"; violation.Detail != want {
 		t.Errorf("detail %q, want %q", violation.Detail, want)
 	}
 	h := violation.History
-	if len(h) != HistoryLength || h[0].At != 13 || h[8].Class != Reset || h[9].Count != 17 {
+	if len(h) != HistoryLength || h[0].At != 13 || h[48].Class != Reset || h[49].Count != 57 {
 		t.Errorf("history %+v", h)
 	}
-	if violation := v.Ack(23, answer(1)); violation == nil || violation.Kind != Logout || violation.Amount != 17 {
+	if violation := v.Ack(63, answer(1)); violation == nil || violation.Kind != Logout || violation.Amount != 57 {
 		t.Errorf("%+v", violation)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -104,9 +103,13 @@ type options struct {
 }
 
 const usage = `Usage: vipbench [options] URL
+       vipbench [options] --scenario FILE [URL]
 
 Loads the counter page at URL, which should lead through the VIP, with virtual users who each have a cookie jar, and
 proves that every acknowledged request raised the user's session count by exactly one. See docs/engineer.md.
+
+A scenario file has an option a line, without the hyphens, and the line "url URL"; options on the command line come on top.
+DIST is a distribution: 2000, 500-8k (equally likely), ~2000 (exponential, with this mean), 90%500,10%~8k.
 
 Options:
 `
@@ -118,24 +121,11 @@ start; 130 interrupted.
 
 // parse reads the command line. Its errors are of usage.
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{config: load.Config{Weights: map[string]int{}}.Defaults()}
-	c := &o.config
-	c.Concurrency = 0 // depends on the users
+	var o options
+	var said scenario
 	f := flag.NewFlagSet("vipbench", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.IntVar(&c.Users, "users", c.Users, "virtual users, each with a cookie jar")
-	f.IntVar(&c.Requests, "requests", c.Requests, "requests of each user")
-	f.Float64Var(&c.Rate, "rate", 0, "open load of `R` requests/s over all users; 0: closed load")
-	f.IntVar(&c.Concurrency, "concurrency", 0, fmt.Sprintf("requests in flight at most (default: users, at most %d)", load.DefaultConcurrency))
-	f.DurationVar(&c.Timeout, "timeout", c.Timeout, "time for one request, such as 2s")
-	f.DurationVar(&c.Duration, "duration", 0, "start no request later than `D` (default: no limit)")
-	f.IntVar(&c.Retries, "retries", 0, "times a failed request is tried again")
-	f.DurationVar(&c.RetryWait, "retry-wait", c.RetryWait, "pause before each retry")
-	f.BoolVar(&c.KeepAlive, "keepalive", false, "keep each user's connection (default: a connection for each request)")
-	f.Int64Var(&c.AllowErrors, "allow-errors", 0, "failed requests that still prove the point; -1: any number")
-	f.StringVar(&c.UserPrefix, "user-prefix", c.UserPrefix, "beginning of the users' names")
-	f.Func("weights", "expected shares, such as `web1=3,web2=1` (default: equal)", func(s string) error { return parseWeights(c.Weights, s) })
-	f.BoolVar(&c.NoProbe, "no-probe", false, "do not try the page once before the load")
+	said.flags(f)
 	f.BoolVar(&o.json, "json", false, "write the result as JSON")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	err := f.Parse(args)
@@ -145,14 +135,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if err != nil {
 		return options{}, err
 	}
-	if f.NArg() != 1 {
-		return options{}, fmt.Errorf("one URL is needed, got %d arguments after the options", f.NArg())
-	}
-	c.URL = f.Arg(0)
-	if c.Concurrency == 0 {
-		c.Concurrency = min(max(c.Users, 1), load.DefaultConcurrency)
-	}
-	return o, c.Check() // before Defaults could turn a 0 into something else
+	o.config, err = said.config(f.Args())
+	return o, err
 }
 
 // printHelp lists the options with two hyphens, in aligned columns.
@@ -161,31 +145,12 @@ func printHelp(f *flag.FlagSet, w io.Writer) {
 	defer fmt.Fprint(w, exits)
 	f.VisitAll(func(o *flag.Flag) {
 		value, text := flag.UnquoteUsage(o)
-		text = strings.TrimSpace(text)
-		if o.DefValue != "" && o.DefValue != "0" && o.DefValue != "0s" && o.DefValue != "false" {
-			text += " (default " + o.DefValue + ")"
+		if strings.HasPrefix(o.Usage, "`") { // the value's name stands before the text and is no part of it
+			text = strings.TrimPrefix(text, value)
 		}
+		text = strings.TrimSpace(text)
 		fmt.Fprintf(w, "  %-28s %s\n", strings.TrimSpace("--"+o.Name+" "+value), text)
 	})
-}
-
-// parseWeights reads name=weight pairs, separated by commas.
-func parseWeights(weights map[string]int, s string) error {
-	for pair := range strings.SplitSeq(s, ",") {
-		name, value, found := strings.Cut(strings.TrimSpace(pair), "=")
-		if !found || name == "" {
-			return fmt.Errorf("%q is not name=weight", pair)
-		}
-		if _, twice := weights[name]; twice {
-			return fmt.Errorf("%q has two weights", name)
-		}
-		w, err := strconv.Atoi(value)
-		if err != nil {
-			return fmt.Errorf("weight %q of %q is not a whole number", value, name)
-		}
-		weights[name] = w
-	}
-	return nil
 }
 
 // terminalWidth returns a function that gives the terminal's width, or nil if f is no terminal.

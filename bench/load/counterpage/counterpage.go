@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 
 	"github.com/lvsession/lvsession/bench/load"
 	"github.com/lvsession/lvsession/sessionstore"
@@ -19,6 +21,8 @@ import (
 type Visits struct {
 	Count int64  // visits so far
 	User  string // name given with the first visit
+	// Payload is what the last visit stored beside them, see [load.Payload].
+	Payload string
 }
 
 // Session is the session of one request, bound to its request and answer.
@@ -34,6 +38,15 @@ type Session interface {
 	ID() string
 }
 
+// Destroyer is a [Session] that can be destroyed, as a logout does. Destroy ends it in the store and takes the cookie away.
+type Destroyer interface{ Destroy() error }
+
+// Regenerator is a [Session] that can move to a new id, as a login does. Regenerate is called instead of Save.
+type Regenerator interface{ Regenerate() error }
+
+// errUnable tells that the session cannot do what the request asks for.
+var errUnable = errors.New("this page's sessions cannot do that")
+
 // Open returns the session of a request, a new one for a visitor who has none.
 type Open func(w http.ResponseWriter, r *http.Request) (Session, error)
 
@@ -48,12 +61,12 @@ func Handler(server string, open Open) http.Handler {
 			http.Error(w, "the counter page knows only GET", http.StatusMethodNotAllowed)
 			return
 		}
-		user := r.URL.Query().Get("user")
-		if user == "" || len(user) > load.MaxUserLength {
-			http.Error(w, fmt.Sprintf("query parameter user must have 1 to %d bytes", load.MaxUserLength), http.StatusBadRequest)
+		q, err := parse(r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer, err := visit(server, user, open, w, r)
+		answer, err := q.answer(server, open, w, r)
 		if err != nil {
 			fail(w, err)
 			return
@@ -72,28 +85,96 @@ type stepError struct {
 func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
 func (e *stepError) Unwrap() error { return e.err }
 
-// visit counts one visit. Nothing is written to the answer but its header.
-func visit(server, user string, open Open, w http.ResponseWriter, r *http.Request) (load.Answer, error) {
+// query is what a request asks for.
+type query struct {
+	user string
+	do   load.Action
+	size int // of the payload, -1 for none
+}
+
+func parse(v url.Values) (query, error) {
+	q := query{user: v.Get("user"), do: load.Action(v.Get("do")), size: -1}
+	if q.user == "" || len(q.user) > load.MaxUserLength {
+		return query{}, fmt.Errorf("query parameter user must have 1 to %d bytes", load.MaxUserLength)
+	}
+	switch q.do {
+	case "":
+		q.do = load.Visit
+	case load.Visit, load.Read, load.LogIn, load.LogOut:
+	default:
+		return query{}, errors.New("query parameter do must be visit, read, login or logout")
+	}
+	if size := v.Get("payload"); size != "" {
+		n, err := strconv.ParseUint(size, 10, 32)
+		if err != nil || n > load.MaxPayload {
+			return query{}, fmt.Errorf("query parameter payload must be 0 to %d", load.MaxPayload)
+		}
+		q.size = int(n)
+	}
+	return q, nil
+}
+
+// answer does what the request asks for. Nothing is written to the answer but its header.
+func (q query) answer(server string, open Open, w http.ResponseWriter, r *http.Request) (load.Answer, error) {
 	s, err := open(w, r)
 	if err != nil {
 		return load.Answer{}, &stepError{"open session", err}
 	}
-	v := s.Get()
-	if v.Count == 0 {
-		v.User = user
-	}
-	v.Count++
-	s.Set(v)
-	if err := s.Save(); err != nil {
-		return load.Answer{}, &stepError{"save session", err}
+	was := s.Get()
+	now := q.next(was)
+	if err := q.carryOut(s, now); err != nil {
+		return load.Answer{}, err
 	}
 	hash := sha256.Sum256([]byte(s.ID()))
-	return load.Answer{
-		Server: server,
-		ID:     hex.EncodeToString(hash[:])[:load.IDLength],
-		Count:  v.Count,
-		User:   v.User,
-	}, nil
+	a := load.Answer{Server: server, ID: hex.EncodeToString(hash[:])[:load.IDLength], Count: now.Count, User: now.User}
+	if q.size >= 0 || was.Payload != "" {
+		a.Size, a.Hash = len(was.Payload), load.HashPayload(was.Payload)
+	}
+	return a, nil
+}
+
+// next is what the session holds after the request.
+func (q query) next(v Visits) Visits {
+	if v.Count == 0 {
+		v.User = q.user
+	}
+	if q.do == load.Visit || q.do == load.LogIn {
+		v.Count++
+		v.Payload = load.Payload(v.User, v.Count, max(q.size, 0))
+	}
+	return v
+}
+
+// carryOut stores what the session holds from now on, under a new id if that is a login, or destroys it.
+func (q query) carryOut(s Session, v Visits) error {
+	switch q.do {
+	case load.Read:
+		return nil
+	case load.LogOut:
+		d, able := s.(Destroyer)
+		if !able {
+			return &stepError{"destroy session", errUnable}
+		}
+		if err := d.Destroy(); err != nil {
+			return &stepError{"destroy session", err}
+		}
+		return nil
+	case load.LogIn:
+		r, able := s.(Regenerator)
+		if !able {
+			return &stepError{"regenerate session", errUnable}
+		}
+		s.Set(v)
+		if err := r.Regenerate(); err != nil {
+			return &stepError{"regenerate session", err}
+		}
+		return nil
+	}
+	s.Set(v)
+	if err := s.Save(); err != nil {
+		return &stepError{"save session", err}
+	}
+	return nil
 }
 
 // failures maps the errors of the session contract to statuses; what is not listed is a 503.
@@ -102,6 +183,7 @@ var failures = []struct {
 	status int
 	word   string
 }{
+	{errUnable, http.StatusNotImplemented, "not possible"},
 	{sessionstore.ErrLocked, http.StatusLocked, "locked"},
 	{sessionstore.ErrConflict, http.StatusConflict, "changed meanwhile"},
 	{sessionstore.ErrDestroyed, http.StatusServiceUnavailable, "destroyed"},

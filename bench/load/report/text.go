@@ -62,22 +62,39 @@ func (p *printer) table(rows [][]string) {
 		for i, cell := range row[1:] {
 			line += fmt.Sprintf("  %*s", widths[i+1], cell)
 		}
-		p.printf("%s\n", line)
+		p.printf("%s\n", strings.TrimRight(line, " "))
 	}
 }
 
 func (p *printer) head(r *load.Result) {
 	c := r.Config
 	model := "closed load"
-	if c.Rate > 0 {
+	switch {
+	case len(c.Phases) > 0:
+		model = fmt.Sprintf("open load in %d phases", len(c.Phases))
+	case c.Rate > 0:
 		model = fmt.Sprintf("open load of %s requests/s", decimal(c.Rate, 0))
+	case !c.Think.IsZero():
+		model = fmt.Sprintf("closed load, thinking %s", c.Think)
 	}
 	connections := "a connection for each request"
 	if c.KeepAlive {
 		connections = "connections kept"
 	}
-	p.printf("%s: %s users, %s requests each, %s\n", c.URL, thousands(int64(c.Users)), thousands(int64(c.Requests)), model)
+	p.printf("%s: %s users, %s, %s\n", c.URL, thousands(int64(c.Users)), turns(c), model)
 	p.printf("%s, at most %s in flight\n\n", connections, thousands(int64(min(c.Users, c.Concurrency))))
+}
+
+// turns tells how many requests each user makes.
+func turns(c load.Config) string {
+	if c.Users > 0 && c.Requests == load.MaxRequests/c.Users { // the default of a load that time ends
+		span := c.Duration
+		for _, p := range c.Phases {
+			span += time.Duration(p.Duration)
+		}
+		return "for " + span.String()
+	}
+	return thousands(int64(c.Requests)) + " requests each"
 }
 
 func (p *printer) requests(r *load.Result) {
@@ -106,10 +123,11 @@ func (p *printer) latency(r *load.Result) {
 		rows = append(rows, row)
 	}
 	add("latency from intended start", r.Latency)
-	if r.Config.Rate > 0 || r.Config.Retries > 0 { // else they are the same
+	due := r.Config.Rate > 0 || r.Lag.Count > 0 // requests fell due at times of their own
+	if due || r.Config.Retries > 0 {            // else they are the same
 		add("service from actual start", r.Service)
 	}
-	if r.Config.Rate > 0 {
+	if due {
 		add("lateness of vipbench itself", r.Lag)
 	}
 	p.table(rows)
@@ -169,7 +187,7 @@ func (p *printer) violations(r *load.Result) {
 		return
 	}
 	rows := [][]string{{"violations", "count"}}
-	for _, kind := range []load.Kind{load.Lost, load.Over, load.Logout, load.Foreign} {
+	for _, kind := range load.Kinds {
 		if n := r.ViolationsByKind[kind]; n > 0 {
 			rows = append(rows, []string{string(kind), thousands(n)})
 		}
@@ -190,13 +208,13 @@ func (p *printer) violations(r *load.Result) {
 }
 
 func (p *printer) history(v load.Violation) {
-	rows := [][]string{{"  at s", "server", "session", "count", "user"}}
+	rows := [][]string{{"  at s", "server", "session", "count", "user", ""}}
 	for _, e := range v.History {
 		if e.Class != "" {
-			rows = append(rows, []string{"  " + seconds(e.At), string(e.Class), "-", "-", "-"})
+			rows = append(rows, []string{"  " + seconds(e.At), string(e.Class), "-", "-", "-", e.Action})
 			continue
 		}
-		rows = append(rows, []string{"  " + seconds(e.At), printable(e.Server), e.ID, thousands(e.Count), printable(e.User)})
+		rows = append(rows, []string{"  " + seconds(e.At), printable(e.Server), e.ID, thousands(e.Count), printable(e.User), e.Action})
 	}
 	p.table(rows)
 }
