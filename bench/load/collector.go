@@ -30,6 +30,7 @@ type collector struct {
 	lag      Histogram
 	phases   phases
 	series   series
+	watch    watch
 	cpu      time.Duration // of this process at the start
 }
 
@@ -40,7 +41,7 @@ type serverTally struct {
 	latency *Histogram
 }
 
-func newCollector(start time.Time, plans []PhasePlan) *collector {
+func newCollector(start time.Time, plans []PhasePlan, faults []FaultPlan) *collector {
 	cpu := ownCPU()
 	return &collector{
 		start: start, end: start,
@@ -50,6 +51,7 @@ func newCollector(start time.Time, plans []PhasePlan) *collector {
 		},
 		servers: map[string]*serverTally{},
 		phases:  newPhases(plans),
+		watch:   newWatch(faults),
 		series:  series{cpu: cpu},
 		cpu:     cpu,
 	}
@@ -73,6 +75,7 @@ func (c *collector) acknowledged(server string, e *exchange) string {
 	t.answers++
 	t.latency.Record(latency)
 	c.series.acknowledged(t.name, latency)
+	c.watch.outcome(c.since(e.due), c.since(e.end), false)
 	return t.name
 }
 
@@ -102,6 +105,7 @@ func (c *collector) failed(user string, e *exchange, unknown bool) {
 	c.r.ErrorsTotal++
 	c.r.ErrorsByClass[e.class]++
 	c.series.now.Errors++
+	c.watch.outcome(c.since(e.due), c.since(e.end), true)
 	c.phases.at(c.since(e.due)).Errors++
 	if unknown {
 		c.r.Unknown++
@@ -110,6 +114,22 @@ func (c *collector) failed(user string, e *exchange, unknown bool) {
 		c.r.Errors = append(c.r.Errors, Error{
 			At: c.since(e.end), Sent: c.since(e.begin), User: user, Class: e.class, Detail: e.detail, Unknown: unknown,
 		})
+	}
+}
+
+func (c *collector) faultBegan(i int, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch.begin(i, c.since(at), c.latency, c.r.ErrorsTotal)
+}
+
+func (c *collector) faultEnded(i int, at time.Time, output string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := &c.watch.faults[i]
+	f.Ended, f.Output = c.since(at), output
+	if err != nil {
+		f.Error = err.Error()
 	}
 }
 
@@ -209,7 +229,7 @@ func (c *collector) result(cfg Config, why Ended) *Result {
 	if rest := r.Elapsed - c.series.now.At; rest > 0 || len(c.series.list) == 0 {
 		c.series.close(c.inFlight(), max(time.Duration(rest), time.Millisecond))
 	}
-	r.Series, r.Faults = c.series.list, []Fault{}
+	r.Series, r.Faults = c.series.list, c.watch.result(r.Elapsed)
 	r.Shares, r.Servers = shares(c.answers(), cfg.Weights), c.serverLatencies()
 	slices.SortStableFunc(r.Errors, func(a, b Error) int { return int(a.At - b.At) })
 	r.judgeGenerator(ownCPU() - c.cpu)

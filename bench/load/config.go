@@ -57,6 +57,8 @@ type Config struct {
 	Parallel Numbers `json:"parallel,omitzero"`
 	// Payload is how many bytes each visit stores in the session beside count and name. Default: the page is not asked to.
 	Payload Numbers `json:"payload,omitzero"`
+	// Faults are what to break, or to mend, during the load.
+	Faults []FaultPlan `json:"faults,omitempty"`
 	// Seed of all that is drawn at random. Default 1.
 	Seed uint64 `json:"seed,omitempty"`
 	// Concurrency is how many requests are in flight at most. In a closed load, fewer places than users mean that
@@ -204,6 +206,14 @@ func (c Config) checkScenario() error {
 		return errors.New("requests at once need visits or reads in the mix")
 	case min(c.Mix.Visit, c.Mix.Read, c.Mix.Login, c.Mix.Logout) < 0:
 		return errors.New("the mix has a negative weight")
+	}
+	if len(c.Faults) > maxFaults {
+		return fmt.Errorf("at most %d faults are possible", maxFaults)
+	}
+	for _, p := range c.Faults {
+		if err := p.check(); err != nil {
+			return err
+		}
 	}
 	for _, p := range c.Phases {
 		if err := p.check(); err != nil {

@@ -60,7 +60,9 @@ func Run(ctx context.Context, cfg Config, progress func(Snapshot)) (*Result, err
 	}
 	r := newRun(cfg, t)
 	stopProgress := r.report(progress)
+	stopFaults := r.faults(ctx)
 	why := r.users(ctx)
+	stopFaults()
 	stopProgress()
 	return r.collector.result(cfg, why), nil
 }
@@ -82,7 +84,7 @@ func newRun(cfg Config, t *target) *run {
 	r := &run{
 		cfg: cfg, target: t,
 		schedule:  newSchedule(start, cfg),
-		collector: newCollector(start, cfg.Phases),
+		collector: newCollector(start, cfg.Phases, cfg.Faults),
 		free:      make(chan *place, cfg.inFlight()),
 	}
 	t.connected = r.collector.connected
@@ -127,6 +129,14 @@ func (r *run) users(ctx context.Context) Ended {
 		return Interrupted
 	}
 	return OutOfTime
+}
+
+// faults carries out the faults of the load until the returned function is called, which waits for those under way.
+func (r *run) faults(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := saboteur{collector: r.collector}
+	s.start(ctx)
+	return func() { cancel(); s.wg.Wait() }
 }
 
 // user lets a user have its turns. It returns false if the load ended before.

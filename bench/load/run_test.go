@@ -13,14 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/lvsession/lvsession/bench/load"
 	"github.com/lvsession/lvsession/bench/load/counterpage"
 	"github.com/lvsession/lvsession/sessionstore"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRunProves(t *testing.T) {
 	tests := []struct {

@@ -100,6 +100,17 @@ type connectionKey struct{}
 
 // newSite starts a site; the test changes its faults before the first request.
 func newSite(t testing.TB, order ...string) *site {
+	s, config := siteOf(order...)
+	server := httptest.NewUnstartedServer(config.Handler)
+	server.Config.ConnContext = config.ConnContext
+	server.Start()
+	t.Cleanup(server.Close)
+	s.url = server.URL + "/count"
+	return s
+}
+
+// siteOf returns a site and the server that shows it.
+func siteOf(order ...string) (*site, *http.Server) {
 	if len(order) == 0 {
 		order = []string{"web1"}
 	}
@@ -108,7 +119,7 @@ func newSite(t testing.TB, order ...string) *site {
 	for _, name := range order {
 		pages[name] = counterpage.Handler(name, s.open)
 	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := s.requests.Add(1)
 		if s.before != nil && s.before(n, w, r) {
 			return
@@ -133,15 +144,12 @@ func newSite(t testing.TB, order ...string) *site {
 		}
 		w.WriteHeader(answer.Code)
 		w.Write(answer.Body.Bytes())
-	}))
-	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+	})}
+	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		n := s.connections.Add(1) - 1
 		return context.WithValue(ctx, connectionKey{}, s.order[n%int64(len(s.order))])
 	}
-	server.Start()
-	t.Cleanup(server.Close)
-	s.url = server.URL + "/count"
-	return s
+	return s, server
 }
 
 type siteKey struct{}

@@ -28,6 +28,7 @@ func Text(w io.Writer, r *load.Result) error {
 	p.requests(r)
 	p.latency(r)
 	p.shares(r)
+	p.faults(r)
 	p.errors(r)
 	p.violations(r)
 	p.verdict(r)
