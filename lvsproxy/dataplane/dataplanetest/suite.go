@@ -1,0 +1,82 @@
+// Package dataplanetest is the suite that every dataplane which carries connections must pass. It is looked at from outside:
+// the program lvsproxy runs on the director of the namespaces rig, real servers stand behind it, clients in front, and the
+// admin socket says what was counted.
+//
+// Everything is tried with IPv4 and IPv6, and with each forwarding method that the dataplane has.
+package dataplanetest
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/lvsession/lvsession/bench/rig/namespaces"
+	"github.com/lvsession/lvsession/lvsproxy/config"
+)
+
+// Subject is a dataplane, and what it claims.
+type Subject struct {
+	Name     string // as --dataplane has it
+	Forwards []config.Forward
+	// Args returns further arguments of lvsproxy; it may be nil.
+	Args func(rig *namespaces.Rig) []string
+	// Detach returns the arguments with which lvsproxy takes away what a process that has ended left in the kernel; it may
+	// be nil.
+	Detach func(rig *namespaces.Rig) []string
+	// Transparent tells that real servers see their clients' addresses.
+	Transparent bool
+	// Outlives tells that connections go on when the process ends, be it by SIGKILL, and that another one finds them.
+	// Otherwise they go on when SIGUSR2 replaces it.
+	Outlives bool
+	// Lacks has the behaviours that the dataplane does not have, by name, and why.
+	Lacks map[string]string
+}
+
+// behaviour is something that every dataplane must do.
+type behaviour struct {
+	name string
+	run  func(*bed)
+}
+
+// behaviours are all.
+var behaviours = []behaviour{
+	{"Order", order},
+	{"SameClient", sameClient},
+	{"Weight", weight},
+	{"Removal", removal},
+	{"Threshold", threshold},
+	{"Persistence", persistence},
+	{"Fallback", fallback},
+	{"Counts", counts},
+	{"Bodies", bodies},
+	{"HalfClosed", halfClosed},
+	{"Reset", reset},
+	{"Refused", refused},
+	{"Datagrams", datagrams},
+	{"Restart", restart},
+	{"Flood", synFlood},
+}
+
+// Run runs the suite. It needs root.
+func Run(t *testing.T, s Subject) {
+	rig := namespaces.Need(t)
+	program := filepath.Join(rig.Dir(), "lvsproxy")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/lvsession/lvsession/cmd/lvsproxy").CombinedOutput(); err != nil {
+		t.Fatalf("build lvsproxy: %v: %s", err, out)
+	}
+	addClients(t, rig)
+	for _, forward := range s.Forwards {
+		for _, f := range families {
+			t.Run(string(forward)+"/"+f.name, func(t *testing.T) {
+				for _, b := range behaviours {
+					t.Run(b.name, func(t *testing.T) {
+						if why := s.Lacks[b.name]; why != "" {
+							t.Skip(why) // what the dataplane cannot, and not what the machine lacks
+						}
+						b.run(newBed(t, rig, s, program, forward, f))
+					})
+				}
+			})
+		}
+	}
+}
