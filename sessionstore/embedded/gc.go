@@ -13,7 +13,7 @@ import (
 
 // collectChunk is how many records the collector takes in one operation. It is what a user's operation may have to wait
 // for, so it is small.
-const collectChunk = 64
+const collectChunk = 16
 
 // due is where the indexes begin: no entry lies before. Without it the collector would step over all that was removed
 // before and that the engine has not yet forgotten.
@@ -74,6 +74,7 @@ func (s *Store) collect(ctx context.Context, index byte, n int) (removed int, mo
 	gone := 0
 	err = s.submit(ctx, &operation{
 		name: "collect",
+		lazy: true, // what comes back by a crash is as dead as before, and is collected again
 		evaluate: func(v *view, now int64) error {
 			for _, e := range entries {
 				ok, err := v.collect(index, e, now)
