@@ -12,8 +12,12 @@ import (
 )
 
 // collectChunk is how many records the collector takes in one operation. It is what a user's operation may have to wait
-// for, so it is small.
-const collectChunk = 16
+// for, so it is small. A collection leaves the store to users for rest times as long as that took, maxRest at most.
+const (
+	collectChunk = 16
+	rest         = 3
+	maxRest      = 10 * time.Millisecond
+)
 
 // due is where the indexes begin: no entry lies before. Without it the collector would step over all that was removed
 // before and that the engine has not yet forgotten.
@@ -45,8 +49,10 @@ func (d *due) entered(index byte, at int64) {
 func (s *Store) GC(ctx context.Context, limit int) (removed int, err error) {
 	for _, index := range []byte{sessionIndexPrefix, leaseIndexPrefix} {
 		for removed < limit {
+			began := time.Now()
 			n, more, err := s.collect(ctx, index, min(collectChunk, limit-removed))
 			removed += n
+			time.Sleep(min(rest*time.Since(began), maxRest))
 			if err != nil {
 				return removed, err
 			}
