@@ -176,6 +176,18 @@ func (r *Rig) Command(ctx context.Context, h Host, program string, args ...strin
 	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + r.path(h), program}, args...)...)
 }
 
+// CutOff takes a host's cables out of the switch, in a rig with two directors: nobody hears of it any more, nor it of
+// anybody, but its links are up. So it is as if the machine were gone.
+func (r *Rig) CutOff(ctx context.Context, h Host) error {
+	var lines []string
+	for _, l := range twoDirectors {
+		if port := l.ends[1]; l.ends[0].host == h {
+			lines = append(lines, "link set "+port.device+" nomaster")
+		}
+	}
+	return r.ip(ctx, bridges, lines...)
+}
+
 // ip runs lines of commands of ip(8) on a host.
 func (r *Rig) ip(ctx context.Context, h Host, lines ...string) error {
 	return batch(ctx, lines, "-netns", r.Name(h))
