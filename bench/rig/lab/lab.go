@@ -8,26 +8,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/lvsession/lvsession/bench/rig/child"
+	"github.com/lvsession/lvsession/bench/rig/keepalived"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
 
 // lab is the rig with what runs in it.
 type lab struct {
 	rig       *namespaces.Rig
+	directors []namespaces.Host
 	processes []*child.Process
-	director  *child.Process
 }
-
-const directorLog = "lvsproxy.log"
 
 // build builds the lab. Stop it also after an error.
 func build(ctx context.Context, o options) (l *lab, err error) {
-	l = &lab{}
-	if l.rig, err = namespaces.StartWith(ctx, namespaces.Options{MTU: o.mtu}); err != nil {
+	l = &lab{directors: []namespaces.Host{namespaces.Director}}
+	if o.directors == 2 {
+		l.directors = append(l.directors, namespaces.Director2)
+	}
+	if l.rig, err = namespaces.StartWith(ctx, namespaces.Options{Directors: o.directors, MTU: o.mtu}); err != nil {
 		return l, err
 	}
 	bin := exec.CommandContext(ctx, "go", "build", "-o", l.rig.Dir()+"/",
@@ -46,13 +49,40 @@ func build(ctx context.Context, o options) (l *lab, err error) {
 			return l, err
 		}
 	}
-	l.director, err = l.start(namespaces.Director, directorLog, l.file("lvsproxy"),
-		"--config", o.config, "--dataplane", o.dataplane, "--admin", l.file("lvsproxy.sock"))
-	if err != nil {
-		return l, err
+	for i, h := range l.directors {
+		if err := l.direct(ctx, h, o); err != nil {
+			return l, err
+		}
+		if o.directors != 2 {
+			continue
+		}
+		p, err := keepalived.Start(l.rig, h, keepalived.Options{Priority: 150 - 50*i, Admin: l.socket(h)})
+		if err != nil {
+			return l, err
+		}
+		l.processes = append(l.processes, p)
 	}
-	return l, l.ready(ctx)
+	return l, nil
 }
+
+// direct starts lvsproxy on a director and waits until it is ready.
+func (l *lab) direct(ctx context.Context, h namespaces.Host, o options) error {
+	if o.directors == 2 { // it opens the VIP that it may not have
+		sysctl := l.rig.Command(ctx, h, "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1")
+		if out, err := sysctl.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w: %s", sysctl, err, out)
+		}
+	}
+	p, err := l.start(h, l.file("lvsproxy"), "--config", o.config, "--dataplane", o.dataplane, "--admin", l.socket(h))
+	if err != nil {
+		return err
+	}
+	return l.ready(ctx, h, p)
+}
+
+func (l *lab) socket(h namespaces.Host) string { return l.file(string(h) + ".sock") }
+
+func (l *lab) log(h namespaces.Host) string { return l.file(string(h) + ".log") }
 
 // stop ends all and removes it.
 func (l *lab) stop() {
@@ -66,9 +96,9 @@ func (l *lab) stop() {
 
 func (l *lab) file(name string) string { return filepath.Join(l.rig.Dir(), name) }
 
-// start starts a program on a host.
-func (l *lab) start(h namespaces.Host, log, program string, args ...string) (*child.Process, error) {
-	out, err := os.Create(l.file(log))
+// start starts a program on a host, and writes what it says into the host's log.
+func (l *lab) start(h namespaces.Host, program string, args ...string) (*child.Process, error) {
+	out, err := os.Create(l.log(h))
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +154,7 @@ func (l *lab) startNginx(h namespaces.Host) error {
 			return err
 		}
 	}
-	_, err := l.start(h, string(h)+".log", "nginx", "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf"))
+	_, err := l.start(h, "nginx", "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf"))
 	return err
 }
 
@@ -132,51 +162,52 @@ func (l *lab) startNginx(h namespaces.Host) error {
 const patience = 20 * time.Second
 
 // ready waits until lvsproxy says that it is.
-func (l *lab) ready(ctx context.Context) error {
+func (l *lab) ready(ctx context.Context, h namespaces.Host, p *child.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		text, err := os.ReadFile(l.file(directorLog))
+		text, err := os.ReadFile(l.log(h))
 		if err != nil || strings.Contains(string(text), "msg=ready") {
 			return err
 		}
 		select {
 		case <-again.C:
-		case <-l.director.Done():
-			return fmt.Errorf("lvsproxy has ended: %w", l.failure(directorLog))
+		case <-p.Done():
+			return fmt.Errorf("lvsproxy has ended: %w", l.failure(h))
 		case <-ctx.Done():
-			return fmt.Errorf("lvsproxy is not ready: %w: %w", ctx.Err(), l.failure(directorLog))
+			return fmt.Errorf("lvsproxy is not ready: %w: %w", ctx.Err(), l.failure(h))
 		}
 	}
 }
 
 // failure is what a log ends with.
-func (l *lab) failure(log string) error { return errors.New(child.Tail(l.file(log), 5)) }
+func (l *lab) failure(h namespaces.Host) error { return errors.New(child.Tail(l.log(h), 5)) }
 
 // explain says what there is and how to use it.
 func (l *lab) explain(out io.Writer) {
 	enter := func(h namespaces.Host) string { return "ip netns exec " + l.rig.Name(h) }
-	fmt.Fprintf(out, `The lab stands until Ctrl-C.
-
-  host      address                       enter
-  client    %-28s  %s bash
-  director  %-28s  %s bash
-  real1     %-28s  %s bash
-  real2     %-28s  %s bash
-
-  %s curl -s http://%s/
-  %s curl -s 'http://[%s]/'
-  %s --admin %s -L -n
-  tail -f %s
-`,
-		namespaces.ClientIP+"/16", enter(namespaces.Client),
-		namespaces.VIP+"/16, "+namespaces.GatewayIP, enter(namespaces.Director),
-		namespaces.Real1IP, enter(namespaces.Real1),
-		namespaces.Real2IP, enter(namespaces.Real2),
-		enter(namespaces.Client), namespaces.VIP,
-		enter(namespaces.Client), namespaces.VIP6,
-		l.file("lvsadm"), l.file("lvsproxy.sock"),
-		l.file(directorLog))
+	addresses := map[namespaces.Host]string{
+		namespaces.Client: namespaces.ClientIP, namespaces.Real1: namespaces.Real1IP, namespaces.Real2: namespaces.Real2IP,
+		namespaces.Director: namespaces.VIP + ", " + namespaces.GatewayIP,
+	}
+	if len(l.directors) == 2 {
+		addresses[namespaces.Director], addresses[namespaces.Director2] = "172.16.0.3, 192.168.0.3", "172.16.0.4, 192.168.0.4"
+	}
+	fmt.Fprintln(out, "The lab stands until Ctrl-C.")
+	fmt.Fprintln(out)
+	for _, h := range slices.Concat([]namespaces.Host{namespaces.Client}, l.directors, []namespaces.Host{namespaces.Real1, namespaces.Real2}) {
+		fmt.Fprintf(out, "  %-10s %-25s %s bash\n", h, addresses[h], enter(h))
+	}
+	if len(l.directors) == 2 {
+		fmt.Fprintf(out, "  keepalived gives %s and %s to one of the directors.\n", namespaces.VIP, namespaces.GatewayIP)
+	}
+	fmt.Fprintln(out)
+	fmt.Fprintf(out, "  %s curl -s http://%s/\n", enter(namespaces.Client), namespaces.VIP)
+	fmt.Fprintf(out, "  %s curl -s 'http://[%s]/'\n", enter(namespaces.Client), namespaces.VIP6)
+	for _, h := range l.directors {
+		fmt.Fprintf(out, "  %s --admin %s -L -n\n", l.file("lvsadm"), l.socket(h))
+	}
+	fmt.Fprintf(out, "  tail -f %s\n", l.file("*.log"))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,12 +32,17 @@ func TestLab(t *testing.T) {
 	need.Program(t, "nginx", "nginx-light")
 	need.Program(t, "curl", "curl")
 	namespaces.Need(t).Stop() // or skip
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		t.Run(signal.String(), func(t *testing.T) {
-			cmd, commands := startLab(t)
-			if len(commands) != 4 {
+	need.Program(t, "keepalived", "keepalived")
+	for _, tt := range []struct {
+		signal    syscall.Signal
+		directors int
+	}{{syscall.SIGINT, 1}, {syscall.SIGKILL, 1}, {syscall.SIGINT, 2}, {syscall.SIGKILL, 2}} {
+		t.Run(fmt.Sprintf("%d directors, %v", tt.directors, tt.signal), func(t *testing.T) {
+			cmd, commands := startLab(t, "--directors", fmt.Sprint(tt.directors))
+			if len(commands) != 3+tt.directors {
 				t.Fatalf("the lab names the commands %q", commands)
 			}
+			eventually(t, "the VIP is there", func() bool { return exec.Command("sh", "-c", commands[0]).Run() == nil })
 			seen := map[string]bool{}
 			for range 2 {
 				for _, command := range commands[:2] {
@@ -49,26 +55,24 @@ func TestLab(t *testing.T) {
 			if table := output(t, commands[2]); !strings.Contains(table, namespaces.VIP+":80 rr") {
 				t.Errorf("%s:\n%s", commands[2], table)
 			}
-			dir := filepath.Dir(strings.Fields(commands[3])[2])
-			if err := cmd.Process.Signal(signal); err != nil {
+			dir := filepath.Dir(strings.Fields(commands[len(commands)-1])[2])
+			if err := cmd.Process.Signal(tt.signal); err != nil {
 				t.Fatal(err)
 			}
-			if err := cmd.Wait(); (err == nil) != (signal == syscall.SIGINT) {
+			if err := cmd.Wait(); (err == nil) != (tt.signal == syscall.SIGINT) {
 				t.Errorf("the lab ended with %v", err)
 			}
-			for until := time.Now().Add(time.Minute); exists(dir) || strings.Contains(output(t, "ip netns list"), filepath.Base(dir)+"-"); {
-				if time.Now().After(until) {
-					t.Fatalf("left behind: %s, or of\n%s", dir, output(t, "ip netns list"))
-				}
-			}
+			eventually(t, "nothing is left", func() bool {
+				return !exists(dir) && !strings.Contains(output(t, "ip netns list"), filepath.Base(dir)+"-")
+			})
 		})
 	}
 }
 
 // startLab starts a lab and returns the commands that it names.
-func startLab(t *testing.T) (cmd *exec.Cmd, commands []string) {
+func startLab(t *testing.T, args ...string) (cmd *exec.Cmd, commands []string) {
 	t.Helper()
-	cmd = exec.Command(os.Args[0])
+	cmd = exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = t.Output()
 	stdout, err := cmd.StdoutPipe()
@@ -91,6 +95,15 @@ func startLab(t *testing.T) (cmd *exec.Cmd, commands []string) {
 		}
 	}
 	return cmd, commands
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); !f(); time.Sleep(10 * time.Millisecond) { // between two looks
+		if time.Now().After(until) {
+			t.Fatalf("not in a minute: %s", what)
+		}
+	}
 }
 
 func output(t *testing.T, command string) string {
@@ -117,7 +130,7 @@ func TestFailure(t *testing.T) {
 	if err := os.WriteFile(config, []byte("nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := run(t.Context(), options{dataplane: "userspace", config: config}, t.Output())
+	err := run(t.Context(), options{dataplane: "userspace", config: config, directors: 1}, t.Output())
 	if err == nil || !strings.Contains(err.Error(), "nonsense") {
 		t.Errorf("got %v", err)
 	}
