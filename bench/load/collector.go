@@ -216,7 +216,7 @@ func (c *collector) result(cfg Config, why Ended) *Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.r
-	r.Version, r.Name, r.Target, r.Machine = ResultVersion, cfg.Name, Counter, ThisMachine()
+	r.Version, r.Name, r.Target, r.Machine = ResultVersion, cfg.Name, cfg.Target(), ThisMachine()
 	r.Config, r.Started, r.Ended = cfg, c.start, why
 	r.Elapsed = c.since(c.end)
 	r.Planned = cfg.plannedRequests()

@@ -4,12 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,62 +119,44 @@ func (p *place) do(ctx context.Context, t *target, u *user, q request) (e exchan
 	p.use(conn, deadline)
 	defer p.use(nil, time.Time{})
 
-	p.out = t.appendRequest(p.out[:0], u, q, e.begin)
-	n, err := conn.Write(p.out)
-	e.sent = n > 0
-	if err != nil {
+	again := t.protocol.talk(p, conn, u, q, &e)
+	if e.class != "" && !again {
 		conn.Close()
-		e.fail(classify(err), "send: "+cause(err))
+		e.end = time.Now()
 		return e
 	}
-	if err := p.receive(conn); err != nil {
-		conn.Close()
-		e.fail(classify(err), "receive: "+cause(err))
-		return e
-	}
-	e.end = time.Now()
-	u.keepCookies(t, &p.answer)
-	e.read(&p.answer, q)
-	p.release(t, u, conn)
+	p.release(t, u, conn, again)
 	return e
 }
 
-// receive reads one answer.
-func (p *place) receive(conn net.Conn) error {
+// send sends what was built in out.
+func (p *place) send(conn net.Conn, e *exchange) bool {
+	n, err := conn.Write(p.out)
+	e.sent = e.sent || n > 0
+	if err != nil {
+		e.fail(classify(err), "send: "+cause(err))
+	}
+	return err == nil
+}
+
+// receive reads one answer over HTTP.
+func (p *place) receive(conn net.Conn, e *exchange) bool { return p.receiveAtMost(conn, e, MaxBody) }
+
+// receiveAtMost reads one answer over HTTP, whose body has at most so many bytes.
+func (p *place) receiveAtMost(conn net.Conn, e *exchange, most int) bool {
 	from := source{conn: conn}
 	p.reader.Reset(&from)
 	p.answer.Reset()
-	err := p.answer.ReadLimitBody(p.reader, MaxBody)
+	err := p.answer.ReadLimitBody(p.reader, most)
 	if err != nil && from.err != nil {
-		return from.err
+		err = from.err
 	}
-	return err
-}
-
-// read judges a complete answer.
-func (e *exchange) read(a *fasthttp.Response, q request) {
-	if status := a.StatusCode(); status != http.StatusOK {
-		detail := fmt.Sprint(status, " ", http.StatusText(status))
-		if body := excerpt(a.Body()); body != "" {
-			detail += ": " + body
-		}
-		e.fail(httpClass(status), detail)
-		return
+	if err != nil {
+		e.fail(classify(err), "receive: "+cause(err))
+		return false
 	}
-	if ct, _, _ := strings.Cut(string(a.Header.ContentType()), ";"); strings.TrimSpace(ct) != "application/json" {
-		e.fail(BadBody, fmt.Sprintf("Content-Type %q, not application/json", ct))
-		return
-	}
-	least := int64(0) // of a session that is not there
-	if q.action.counts() {
-		least = 1
-	}
-	var err error
-	if e.answer, err = parseAnswer(a.Body(), least); err != nil {
-		e.fail(BadBody, fmt.Sprintf("%v: %s", err, excerpt(a.Body())))
-	} else if q.size >= 0 && e.answer.Hash == "" {
-		e.fail(BadBody, "the page was asked for a payload and has no member hash: it knows only the simple contract")
-	}
+	e.end = time.Now()
+	return true
 }
 
 // excerpt is the beginning of a body on one line.
@@ -190,9 +169,9 @@ func excerpt(body []byte) string {
 	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "?")), " ") + end
 }
 
-// release keeps the connection for the user's next request, or sees it closed.
-func (p *place) release(t *target, u *user, conn *net.TCPConn) {
-	if t.keepAlive && !p.answer.ConnectionClose() && p.reader.Buffered() == 0 {
+// release keeps the connection for the user's next request if it can be used again, or sees it closed.
+func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool) {
+	if t.keepAlive && again && p.reader.Buffered() == 0 {
 		conn.SetDeadline(time.Time{}) // or the check before its next use would find it over
 		u.conn = conn
 		return
@@ -207,13 +186,20 @@ func (p *place) release(t *target, u *user, conn *net.TCPConn) {
 
 // target is where requests go.
 type target struct {
+	kind      Target
+	protocol  protocol
 	addr      netip.AddrPort
-	host      string // of the Host header
-	path      string // path and query, ready for the user's name to be appended
 	timeout   time.Duration
 	keepAlive bool
 	origin    *url.URL // that cookies belong to
 	connected func()   // called for each connection opened
+}
+
+// protocol is what a target speaks.
+type protocol interface {
+	// talk makes the user's request on the connection and notes in e what became of it; end only if that was before it
+	// returns. It tells whether the connection may be used again.
+	talk(p *place, conn net.Conn, u *user, q request, e *exchange) (again bool)
 }
 
 // connect returns the user's kept connection if it is still good, else a new one.
@@ -249,25 +235,4 @@ func idle(conn *net.TCPConn) bool {
 		return true
 	})
 	return open && err == nil
-}
-
-// appendRequest appends the user's next request.
-func (t *target) appendRequest(b []byte, u *user, q request, now time.Time) []byte {
-	b = append(b, "GET "...)
-	b = append(b, t.path...)
-	b = append(b, u.name...)
-	if q.action != Visit {
-		b = append(append(b, "&do="...), q.action...)
-	}
-	if q.size >= 0 {
-		b = strconv.AppendInt(append(b, "&payload="...), int64(q.size), 10)
-	}
-	b = append(b, " HTTP/1.1\r\nHost: "...)
-	b = append(b, t.host...)
-	b = append(b, "\r\nUser-Agent: vipbench\r\nAccept: application/json\r\n"...)
-	b = u.appendCookies(b, t, now)
-	if !t.keepAlive {
-		b = append(b, "Connection: close\r\n"...)
-	}
-	return append(b, "\r\n"...)
 }

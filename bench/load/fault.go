@@ -104,7 +104,7 @@ const (
 	// A latency is slow above so many times the 99th percentile of those before the first fault, and so much above it. With
 	// fewer than enoughBefore of them, slowUnknown is.
 	slowTimes    = 3
-	slowMargin   = 10 * time.Millisecond
+	slowMargin   = 50 * time.Millisecond
 	enoughBefore = 20
 	slowUnknown  = time.Second
 )

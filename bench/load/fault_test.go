@@ -99,7 +99,7 @@ func TestRecovery(t *testing.T) {
 	}
 	f = timeline(ptr(newWatch(plans(1))), []int{2000}, 6000, func(due int) int { // one slow answer in 50 is no disturbance
 		if due%500 == 0 && due > 2000 {
-			return 60
+			return 100
 		}
 		return 5
 	})[0]

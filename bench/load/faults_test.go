@@ -112,7 +112,7 @@ func TestFaultsOfLinks(t *testing.T) {
 	})
 	c := load.Config{URL: "http://" + addr + "/", Users: 100, Rate: 100, Duration: 8 * time.Second, NoProbe: true, AllowErrors: -1, KeepAlive: true}
 	link := rig.Name(namespaces.Director) + "/" + namespaces.ToReal1
-	plan(t, &c, "1s+1s delay "+link+"=60ms", "4s+1s link-down "+link)
+	plan(t, &c, "1s+1s delay "+link+"=200ms", "4s+1s link-down "+link)
 	r := loadIn(t, rig.Command(t.Context(), namespaces.Client, os.Args[0]), c)
 	slow, cut := r.Faults[0], r.Faults[1]
 	if netem := rig.Command(t.Context(), namespaces.Director, "tc", "qdisc", "add", "dev", "lo", "root", "netem").Run() == nil; !netem {

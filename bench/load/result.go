@@ -25,14 +25,6 @@ const (
 // which had no member version, lacked what Version 2 added: everything from Version to Machine, and Generator to Faults.
 const ResultVersion = 2
 
-// Target is a kind of target.
-type Target string
-
-// The kinds of target.
-const (
-	Counter Target = "counter" // the counter page, over HTTP: the default
-)
-
 // Result is what a load showed.
 type Result struct {
 	Version int     `json:"version"` // ResultVersion

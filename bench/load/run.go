@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -291,6 +287,9 @@ func (r *run) settle(u *user, q request, e *exchange) {
 		r.failed(u, q, e)
 	default:
 		answer := r.acknowledged(q, e)
+		if !r.target.kind.Verified() {
+			break
+		}
 		if v := u.verifier.check(answer, Lost); v != nil {
 			r.collector.violated(v, e.due)
 		}
@@ -376,66 +375,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// resolve finds the target's address.
-func resolve(ctx context.Context, cfg Config) (*target, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	port := uint64(80)
-	if s := u.Port(); s != "" {
-		if port, err = strconv.ParseUint(s, 10, 16); err != nil || port == 0 {
-			return nil, fmt.Errorf("%w: port %q of the URL is not 1 to 65535", ErrConfig, s)
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
-	if err != nil {
-		return nil, fmt.Errorf("%w: resolve %s: %w", ErrUnreachable, u.Hostname(), err)
-	}
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	path += "?"
-	if u.RawQuery != "" {
-		path += u.RawQuery + "&"
-	}
-	return &target{
-		addr: netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), host: u.Host, path: path + "user=", origin: u,
-		timeout: cfg.Timeout, keepAlive: cfg.KeepAlive, connected: func() {},
-	}, nil
-}
-
-// probe makes sure, with a user of its own, that the target is a counter page. It tries three times, since one real
-// server may be down.
-func probe(ctx context.Context, cfg Config, t *target) error {
-	const tries = 3
-	var e exchange
-	for try := range tries {
-		if try > 0 && !sleep(ctx, cfg.RetryWait) {
-			break
-		}
-		u := newUser(-1, cfg.UserPrefix+"probe", cfg.Seed)
-		e = newPlace().do(ctx, t, u, u.visit(&cfg))
-		u.close()
-		if e.class == "" && !u.hasSession(t) {
-			e.fail(BadBody, "the answer set no cookie that a browser would send back over http")
-		}
-		if e.class == "" || ctx.Err() != nil {
-			break
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("probe %s: %w", cfg.URL, err)
-	}
-	if e.class != "" {
-		return fmt.Errorf("%w at %s (%s): %s: %s", ErrUnreachable, cfg.URL, t.addr, e.class, e.detail)
-	}
-	return nil
 }
 
 // checkFiles makes sure that the load's connections fit under this process's limit of open files.

@@ -29,6 +29,7 @@ type Setting struct {
 // Settings are all settings, in the order in which people should read of them.
 var Settings = []Setting{
 	{"name", "NAME", "", "name of the scenario, for the report", func(c *Config, v string) error { c.Name = v; return nil }},
+	{"plain", "", "", "the page is any page: look at its status only", func(c *Config, v string) error { return parseSwitch(&c.Plain, v) }},
 	{"users", "N", "100", "virtual users, each with a cookie jar", whole(func(c *Config) *int { return &c.Users })},
 	{"requests", "N", "50, or no limit with --duration or --phase", "requests of each user", whole(func(c *Config) *int { return &c.Requests })},
 	{"rate", "R", "", "open load of R requests/s over all users; without it the load is closed", setRate},

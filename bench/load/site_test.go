@@ -30,6 +30,8 @@ type site struct {
 
 	// unlocked lets requests of one session run at once.
 	unlocked bool
+	// drops may have a write be acknowledged and not made.
+	drops func(s *siteSession) bool
 	// loses, undead and sticky plant faults by the number of the request: a payload that gets lost, a session that is not
 	// destroyed, and one that keeps its id at a login.
 	loses, undead, sticky func(n int64) bool
@@ -69,6 +71,9 @@ func (s *siteSession) Save() error {
 	s.next.Count += s.skew
 	if s.site.loses != nil && s.site.loses(s.n) {
 		s.next.Payload = s.read.Payload
+	}
+	if s.site.drops != nil && s.site.drops(s) {
+		s.forget = true
 	}
 	if !s.forget {
 		s.site.sessions[s.id] = s.next

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -113,7 +114,7 @@ func (u *user) hasSession(t *target) bool { return u.id != "" || len(u.jar.Cooki
 
 // keepCookies puts the cookies of an answer, of whatever status, into the user's jar, as a browser does. What is not a
 // cookie is left out.
-func (u *user) keepCookies(t *target, a *fasthttp.Response) {
+func (u *user) keepCookies(origin *url.URL, a *fasthttp.Response) {
 	var set []*http.Cookie
 	for _, line := range a.Header.Cookies() {
 		if c, err := http.ParseSetCookie(string(line)); err == nil {
@@ -121,15 +122,15 @@ func (u *user) keepCookies(t *target, a *fasthttp.Response) {
 		}
 	}
 	if len(set) > 0 {
-		u.jar.SetCookies(t.origin, set)
+		u.jar.SetCookies(origin, set)
 		u.baked = time.Time{}
 	}
 }
 
 // appendCookies appends the Cookie header, if the user has cookies.
-func (u *user) appendCookies(b []byte, t *target, now time.Time) []byte {
+func (u *user) appendCookies(b []byte, origin *url.URL, now time.Time) []byte {
 	if now.Sub(u.baked) > cookiesFor {
-		u.cookies, u.baked = cookieHeader(u.cookies[:0], u.jar.Cookies(t.origin)), now
+		u.cookies, u.baked = cookieHeader(u.cookies[:0], u.jar.Cookies(origin)), now
 	}
 	return append(b, u.cookies...)
 }

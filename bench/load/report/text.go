@@ -225,6 +225,10 @@ func (p *printer) verdict(r *load.Result) {
 		p.printf("NOT PROVEN: %s.\n", r.Reason)
 		return
 	}
+	if !r.Target.Verified() {
+		p.printf("ANSWERED: %s requests. This kind of target has no sessions that could be checked.\n", thousands(r.Acknowledged))
+		return
+	}
 	p.printf("PROVEN: %s sessions, %s acknowledged requests, each counted exactly once;\n"+
 		"no visit lost, nobody logged out, nobody in another's session.\n", thousands(int64(r.Sessions)), thousands(r.Acknowledged))
 }
