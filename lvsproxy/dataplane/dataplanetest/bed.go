@@ -3,6 +3,7 @@ package dataplanetest
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -246,12 +247,17 @@ func (b *bed) dial(client int) *conn {
 }
 
 func (b *bed) tryDial(client int) (*conn, error) {
+	return b.dialFrom(netip.AddrPortFrom(b.clients[client], 0), netip.AddrPortFrom(b.vip, port))
+}
+
+// dialFrom opens a connection from an address, of which port 0 is any, to another, and reads who answers.
+func (b *bed) dialFrom(from, to netip.AddrPort) (*conn, error) {
 	ctx, cancel := context.WithTimeout(b.Context(), patience)
 	defer cancel()
 	var raw net.Conn
 	err := b.rig.Do(namespaces.Client, func() (err error) {
-		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(b.clients[client], 0))}
-		raw, err = d.DialContext(ctx, "tcp", netip.AddrPortFrom(b.vip, port).String())
+		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Control: reusePort}
+		raw, err = d.DialContext(ctx, "tcp", to.String())
 		return err
 	})
 	if err != nil {
@@ -268,6 +274,13 @@ func (b *bed) tryDial(client int) (*conn, error) {
 		return nil, fmt.Errorf("read who answers: %q: %w", line, err)
 	}
 	return c, nil
+}
+
+// reusePort lets a client have connections to several addresses from one port.
+func reusePort(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
+	return errors.Join(err, failed)
 }
 
 // say sends a line and returns an error unless it comes back.

@@ -53,6 +53,29 @@ func bodies(b *bed) {
 	wg.Wait()
 }
 
+// narrowPath: bodies also go where the links to the real servers take smaller packets than the client's: it learns of it.
+func narrowPath(b *bed) {
+	narrow := func(mtu string) {
+		b.Helper()
+		for _, end := range []struct {
+			host   namespaces.Host
+			device string
+		}{
+			{namespaces.Director, namespaces.ToReal1}, {namespaces.Real1, "eth0"}, {namespaces.Director, namespaces.ToReal2}, {namespaces.Real2, "eth0"},
+		} {
+			// What the client has learnt of the path is to be forgotten, and then again.
+			for _, args := range [][]string{{"link", "set", end.device, "mtu", mtu}, {"route", "flush", "cache"}, {"-6", "route", "flush", "cache"}} {
+				if out, err := b.rig.Command(context.Background(), end.host, "ip", args...).CombinedOutput(); err != nil {
+					b.Fatalf("ip %v: %v: %s", args, err, out)
+				}
+			}
+		}
+	}
+	narrow("1400")
+	b.Cleanup(func() { narrow("1500") })
+	bodies(b)
+}
+
 // halfClosed: after one side's end the other one can still send, each way.
 func halfClosed(b *bed) {
 	heard := make(chan string, 2)
@@ -95,6 +118,46 @@ func halfClosed(b *bed) {
 			}
 		}
 	})
+}
+
+// portReused: a client may open a connection from a port whose last one has just ended.
+func portReused(b *bed) {
+	b.serve(func(c *net.TCPConn) { c.Read(make([]byte, 1)) }) // the server ends first, so the port is free at once
+	b.start("\tscheduler=rr\n", b.both())
+	from := netip.AddrPortFrom(b.clients[0], 20_000)
+	for n := range 10 {
+		c, err := b.dialFrom(from, netip.AddrPortFrom(b.vip, port))
+		if err != nil {
+			b.Fatalf("time %d from one port: %v", n+1, err)
+		}
+		io.WriteString(c, "x")
+		if _, err := io.ReadAll(c.in); err != nil {
+			b.Fatalf("time %d from one port: %v", n+1, err)
+		}
+		c.Close()
+	}
+}
+
+// straight: what goes to a real server itself is left alone, from the port of a connection through the VIP too.
+func straight(b *bed) {
+	b.serve(echo)
+	b.start("\tscheduler=rr\n", b.both())
+	for n := range 2 {
+		from := netip.AddrPortFrom(b.clients[0], uint16(21_000+n))
+		through, err := b.dialFrom(from, netip.AddrPortFrom(b.vip, port))
+		if err != nil {
+			b.Fatal(err)
+		}
+		other := 3 - through.server // the one that has no connection from this port
+		past, err := b.dialFrom(from, netip.AddrPortFrom(b.reals[other-1], port))
+		if err != nil {
+			b.Fatalf("straight to server %d: %v", other, err)
+		}
+		if past.server != other || past.seen != from.String() {
+			b.Errorf("straight to server %d: server %d answers, and sees %s", other, past.server, past.seen)
+		}
+		b.alive([]*conn{through, past})
+	}
 }
 
 // reset: a reset of either side is one for the other.
