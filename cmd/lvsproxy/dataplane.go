@@ -4,9 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/choice"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -16,7 +18,7 @@ import (
 const noDataplane = "none"
 
 // dataplanes are the values of --dataplane.
-var dataplanes = []string{choice.Auto, "userspace", noDataplane}
+var dataplanes = []string{choice.Auto, "ebpf", "userspace", noDataplane}
 
 // newDataplane returns what carries the services: each by what the configuration says, or else --dataplane. The kernel
 // masquerades only where the real servers' answers come back through this machine, and shows them their clients'
@@ -26,17 +28,27 @@ func (o options) newDataplane(log *slog.Logger, inherit func(config.VirtualID) [
 	if o.dataplane == noDataplane {
 		return none.Dataplane{}
 	}
+	kernel := ebpf.New(o.ebpf(log))
 	return choice.New(choice.Options{
 		Default: o.dataplane,
 		Logger:  log,
 		Candidates: []choice.Candidate{
-			absent("ebpf"),
+			{Name: "ebpf", Dataplane: kernel, Missing: kernel.Missing, Kernel: true},
 			absent("ipvs"),
 			{Name: "userspace", Dataplane: userspace.New(userspace.Options{
 				ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Inherit: inherit, Logger: log,
 			})},
 		},
 	})
+}
+
+// ebpf returns the options of the ebpf dataplane.
+func (o options) ebpf(log *slog.Logger) ebpf.Options {
+	options := ebpf.Options{Pin: o.bpfPin, MaxConns: o.bpfMaxConns, MaxServers: o.bpfMaxServers, Logger: log}
+	if o.interfaces != "" {
+		options.Interfaces = strings.Split(o.interfaces, ",")
+	}
+	return options
 }
 
 // absent is a dataplane that this build does not have.

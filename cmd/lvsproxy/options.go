@@ -11,6 +11,7 @@ import (
 
 	"github.com/lvsession/lvsession/lvsproxy"
 	"github.com/lvsession/lvsession/lvsproxy/admin"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 )
 
@@ -33,6 +34,11 @@ type options struct {
 	from           string
 	state          string
 
+	interfaces     string // names, joined by commas
+	bpfPin         string
+	bpfMaxConns    int
+	bpfMaxServers  int
+
 	loops int // of the userspace dataplane; 0 is its default
 }
 
@@ -53,9 +59,13 @@ func newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
 	f.StringVar(&o.stateFile, "state-file", "", "`FILE` that keeps over a restart which real servers are alive; off for none. The default is the admin socket's path with .state for .sock")
 	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
-	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections where the configuration does not say: userspace; auto, the best that the machine and the configuration allow; or none, with which the table is all there is")
+	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections where the configuration does not say: userspace; ebpf; auto, the best that the machine and the configuration allow; or none, with which the table is all there is")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
+	f.StringVar(&o.interfaces, "interface", "", "`NAMES`, joined by commas, of the interfaces at which the ebpf dataplane takes packets (default all that have an address)")
+	f.StringVar(&o.bpfPin, "bpf-pin", ebpf.DefaultPin, "`FOLDER` in a bpffs, where what the ebpf dataplane has in the kernel is pinned: it outlives the program")
+	f.IntVar(&o.bpfMaxConns, "bpf-max-conns", ebpf.DefaultMaxConns(), "`N` connections at most of the ebpf dataplane, some 250 bytes each; beyond, those make room on which nothing has moved for longest. The default follows the memory")
+	f.IntVar(&o.bpfMaxServers, "bpf-max-servers", ebpf.DefaultMaxServers, "`N` real servers at most of the ebpf dataplane, each counted once for each virtual service")
 	f.IntVar(&o.maxChecks, "max-checks", lvsproxy.DefaultMaxChecks, "`N` health checks at once at most")
 	f.IntVar(&o.rise, "rise", 1, "`N` checks in a row must succeed before a failed server is used again")
 	f.DurationVar(&o.drainTimeout, "drain-timeout", lvsproxy.DefaultDrainTimeout, "`TIME` that connections may go on after SIGTERM")
@@ -116,6 +126,12 @@ func (o options) validate() error {
 		return fmt.Errorf("--drain-timeout is %v: expected 0 or more", o.drainTimeout)
 	case o.maxConns < 1:
 		return fmt.Errorf("--max-conns is %d: expected at least 1", o.maxConns)
+	case o.bpfPin == "":
+		return fmt.Errorf("--bpf-pin is empty: expected a folder")
+	case o.bpfMaxConns < 1:
+		return fmt.Errorf("--bpf-max-conns is %d: expected at least 1", o.bpfMaxConns)
+	case o.bpfMaxServers < 1:
+		return fmt.Errorf("--bpf-max-servers is %d: expected at least 1", o.bpfMaxServers)
 	case o.maxChecks < 1:
 		return fmt.Errorf("--max-checks is %d: expected at least 1", o.maxChecks)
 	case o.rise < 1:

@@ -56,8 +56,14 @@ func command(args ...string) *exec.Cmd {
 
 func start(t *testing.T, config string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, admin: filepath.Join(t.TempDir(), "admin.sock"), lines: make(chan string, 1000), exited: make(chan error, 1)}
-	p.cmd = command(append([]string{"--config", config, "--admin", p.admin}, args...)...)
+	admin := filepath.Join(t.TempDir(), "admin.sock")
+	return launch(t, admin, command(append([]string{"--config", config, "--admin", admin}, args...)...))
+}
+
+// launch starts lvsproxy by a command, whose admin socket is said to be admin.
+func launch(t *testing.T, admin string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, admin: admin, lines: make(chan string, 1000), exited: make(chan error, 1)}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Exit codes. They are what scripts rely on.
@@ -34,6 +35,13 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 		return convertFile(o, rest, os.Stdin, stdout, stderr)
 	case command == "table" && len(rest) == 0:
 		return printTable(o, stdout, stderr)
+	case command == "dataplane" && slices.Equal(rest, []string{"show"}):
+		return showAttached(o, stdout, stderr)
+	case command == "dataplane" && slices.Equal(rest, []string{"detach"}):
+		return detach(o, stdout, stderr)
+	case command == "dataplane":
+		fmt.Fprintf(stderr, "lvsproxy: expected lvsproxy dataplane show, or lvsproxy dataplane detach\nTry 'lvsproxy --help'.\n")
+		return exitUsage
 	case command == "help":
 		printUsage(stdout)
 		return exitOK
@@ -42,7 +50,7 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 	case command == "" && len(rest) == 0:
 		return serve(o, stderr)
 	}
-	fmt.Fprintf(stderr, "lvsproxy: unexpected argument %q: expected options, table, check FILE, convert FILE or help\nTry 'lvsproxy --help'.\n", rest[0])
+	fmt.Fprintf(stderr, "lvsproxy: unexpected argument %q: expected options, table, check FILE, convert FILE, dataplane show, dataplane detach or help\nTry 'lvsproxy --help'.\n", rest[0])
 	return exitUsage
 }
 
@@ -50,7 +58,7 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 func split(args []string) (command string, rest []string) {
 	if len(args) > 0 {
 		switch args[0] {
-		case "check", "convert", "table", "help":
+		case "check", "convert", "table", "dataplane", "help":
 			return args[0], args[1:]
 		}
 	}

@@ -17,6 +17,8 @@ Usage:
                                     print the table of a file as rules for ipvsadm -R: all servers up, or all down
   lvsproxy convert --from ipvsadm [FILE]
                                     print what rules of ipvsadm -S (default: standard input) say as an ldirectord.cf
+  lvsproxy dataplane show           print what of the ebpf dataplane is in the kernel, where it outlives the program
+  lvsproxy dataplane detach         take all of it away, with the connections that it carries
   lvsproxy help                     print this
 
 Options, each also as an environment variable; an option on the command line wins:

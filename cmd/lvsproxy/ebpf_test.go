@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lvsession/lvsession/bench/rig/namespaces"
+)
+
+// kernelRig is a network with an lvsproxy on its director whose dataplane is in the kernel.
+type kernelRig struct {
+	*namespaces.Rig
+	t      *testing.T
+	pin    string // of the maps: each test has its own
+	admin  string
+	config string
+}
+
+// needKernelRig starts a network, or skips the test.
+func needKernelRig(t *testing.T, o namespaces.Options) *kernelRig {
+	t.Helper()
+	r := &kernelRig{Rig: namespaces.NeedWith(t, o), t: t, pin: filepath.Join(t.TempDir(), "bpf")}
+	r.admin, r.config = filepath.Join(t.TempDir(), "admin.sock"), filepath.Join(t.TempDir(), "ldirectord.cf")
+	t.Cleanup(func() {
+		if err := unix.Unmount(r.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			t.Errorf("unmount %s: %v", r.pin, err)
+		}
+	})
+	return r
+}
+
+// lvsproxy runs lvsproxy on the director to its end, and returns what it printed.
+func (r *kernelRig) lvsproxy(args ...string) string {
+	r.t.Helper()
+	cmd := r.Command(r.t.Context(), namespaces.Director, os.Args[0], append([]string{"--bpf-pin", r.pin}, args...)...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Errorf("lvsproxy %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// start starts lvsproxy on the director and waits until it is ready.
+func (r *kernelRig) start(config string, args ...string) *process {
+	r.t.Helper()
+	write(r.t, r.config, config)
+	all := append([]string{"--config", r.config, "--admin", r.admin, "--dataplane", "ebpf", "--bpf-pin", r.pin, "--bpf-max-conns", "100000"}, args...)
+	cmd := r.Command(context.Background(), namespaces.Director, os.Args[0], all...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p := launch(r.t, r.admin, cmd)
+	p.await("msg=ready")
+	return p
+}
+
+// end ends lvsproxy by SIGTERM.
+func (r *kernelRig) end(p *process) {
+	r.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if err := p.exit(); err != nil {
+		r.t.Errorf("lvsproxy ended: %v", err)
+	}
+}
+
+// family is a version of IP in the rig.
+type family struct {
+	name         string
+	vip          string
+	client       string
+	real1, real2 string
+}
+
+var families = []family{
+	{"IPv4", namespaces.VIP, namespaces.ClientIP, namespaces.Real1IP, namespaces.Real2IP},
+	{"IPv6", namespaces.VIP6, namespaces.ClientIP6, namespaces.Real1IP6, namespaces.Real2IP6},
+}
+
+// at writes an address and a port.
+func at(ip string, port int) string { return netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(port)).String() }
+
+// big is a body of 10 MB that is never the same twice in a row.
+var big = func() []byte {
+	b := make([]byte, 10<<20)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(b)
+	return b
+}()
+
+// serveHTTP serves pages on a host: who it is and who asks, a big body, and what of a body arrived.
+func (r *kernelRig) serveHTTP(h namespaces.Host, ip string, port int) {
+	r.t.Helper()
+	l, err := r.Listen(r.t.Context(), h, "tcp", at(ip, port))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /who", func(w http.ResponseWriter, q *http.Request) {
+		from, _ := netip.ParseAddrPort(q.RemoteAddr)
+		fmt.Fprintf(w, "%s %s", h, from.Addr())
+	})
+	mux.HandleFunc("GET /big", func(w http.ResponseWriter, _ *http.Request) { w.Write(big) })
+	mux.HandleFunc("POST /sum", func(w http.ResponseWriter, q *http.Request) {
+		sum := sha256.New()
+		n, err := io.Copy(sum, q.Body)
+		fmt.Fprintf(w, "%d %x %v", n, sum.Sum(nil), err)
+	})
+	server := &http.Server{Handler: mux}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Serve(l)
+	}()
+	r.t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+}
+
+// browser is an HTTP client on the client's host; each request has a connection of its own unless they are kept.
+func (r *kernelRig) browser(kept bool) *http.Client {
+	transport := &http.Transport{DialContext: r.Dialer(namespaces.Client), DisableKeepAlives: !kept, DisableCompression: true}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// get gets a page of a VIP.
+func get(t *testing.T, c *http.Client, url string) string {
+	t.Helper()
+	response, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// TestKernelDataplane: the thinnest way of all. A client reaches real servers in turn through the kernel, who see its
+// address, and bodies arrive as they were sent; the director's own process sees none of it.
+func TestKernelDataplane(t *testing.T) {
+	r := needKernelRig(t, namespaces.Options{})
+	for _, f := range families {
+		r.serveHTTP(namespaces.Real1, f.real1, 80)
+		r.serveHTTP(namespaces.Real2, f.real2, 80)
+	}
+	var config strings.Builder
+	for _, f := range families {
+		fmt.Fprintf(&config, "virtual%s=%s\n\tprotocol=tcp\n\tscheduler=rr\n\tchecktype=on\n", six(f), at(f.vip, 80))
+		fmt.Fprintf(&config, "\treal%s=%s masq\n\treal%s=%s masq\n", six(f), at(f.real1, 80), six(f), at(f.real2, 80))
+	}
+	p := r.start(config.String())
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			c, url := r.browser(false), "http://"+at(f.vip, 80)
+			for i, want := range []string{"real2", "real1", "real2", "real1"} { // the head of IPVS's list is who came last
+				if got := get(t, c, url+"/who"); got != want+" "+f.client {
+					t.Errorf("request %d: got %q, want %s, who sees %s", i, got, want, f.client)
+				}
+			}
+			if got := get(t, c, url+"/big"); got != string(big) {
+				t.Errorf("got %d bytes, which are not those that were sent", len(got))
+			}
+			response, err := c.Post(url+"/sum", "application/octet-stream", bytes.NewReader(big))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			if want := fmt.Sprintf("%d %x <nil>", len(big), sha256.Sum256(big)); string(body) != want {
+				t.Errorf("got %q, want %q", body, want)
+			}
+		})
+	}
+	if table := r.lvsproxy("table", "--admin", r.admin); !strings.Contains(table, "Masq") {
+		t.Errorf("got the table\n%s", table)
+	}
+	if shown := r.lvsproxy("dataplane", "show"); !strings.Contains(shown, "a running lvsproxy") || !strings.Contains(shown, "ingress") {
+		t.Errorf("got %s", shown)
+	}
+	r.end(p)
+	if detached := r.lvsproxy("dataplane", "detach"); !strings.Contains(detached, "detached from client ingress") {
+		t.Errorf("got %s", detached)
+	}
+	if shown := r.lvsproxy("dataplane", "show"); !strings.Contains(shown, "nothing is attached") {
+		t.Errorf("after detach, got %s", shown)
+	}
+}
+
+func six(f family) string {
+	if strings.Contains(f.vip, ":") {
+		return "6"
+	}
+	return ""
+}
+

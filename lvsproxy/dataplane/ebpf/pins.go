@@ -1,0 +1,116 @@
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultPin is where what outlives the process is pinned unless told otherwise.
+const DefaultPin = "/sys/fs/bpf/lvsproxy"
+
+// sysBPF is where a bpffs is mounted by convention, see bpf(8) and file-hierarchy(7).
+const sysBPF = "/sys/fs/bpf"
+
+// schema is the version of the maps' layout. One that cannot go on with the maps of another has a folder of its own.
+const schema = "v1"
+
+// ErrInUse is wrapped where another process keeps the same maps.
+var ErrInUse = errors.New("another lvsproxy keeps the maps")
+
+// pins is a folder in a bpffs, locked for this process: what is pinned there lives on without it.
+type pins struct {
+	root string // with the versions' folders
+	lock *os.File
+}
+
+// openPins makes the folder if need be, and locks it. A bpffs is mounted where none is.
+func openPins(root string) (*pins, error) {
+	if err := mountBPF(root); err != nil {
+		return nil, err
+	}
+	p := &pins{root: root}
+	if err := os.MkdirAll(p.path(), 0o700); err != nil {
+		return nil, fmt.Errorf("folder for pins: %w", err)
+	}
+	lock, err := os.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("folder for pins: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w in %s (stop it first, or choose another folder by --bpf-pin)", ErrInUse, root)
+		}
+		return nil, fmt.Errorf("lock %s: %w", root, err)
+	}
+	p.lock = lock
+	return p, nil
+}
+
+// path returns where something of this version's is pinned.
+func (p *pins) path(names ...string) string {
+	return filepath.Join(append([]string{p.root, schema}, names...)...)
+}
+
+// names returns what is pinned in a folder of this version's.
+func (p *pins) names(folder ...string) ([]string, error) {
+	entries, err := os.ReadDir(p.path(folder...))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// remove unpins everything, of all versions.
+func (p *pins) remove() error {
+	if err := os.RemoveAll(p.root); err != nil && !errors.Is(err, unix.EBUSY) { // busy: a bpffs of its own
+		return fmt.Errorf("unpin: %w", err)
+	}
+	return nil
+}
+
+// close gives the lock back.
+func (p *pins) close() { p.lock.Close() }
+
+// onBPF reports whether a path, or what of it there is, lies in a bpffs.
+func onBPF(path string) bool {
+	for ; ; path = filepath.Dir(path) {
+		var s unix.Statfs_t
+		err := unix.Statfs(path, &s)
+		if err == nil {
+			return s.Type == unix.BPF_FS_MAGIC
+		}
+		if !errors.Is(err, unix.ENOENT) || path == filepath.Dir(path) {
+			return false
+		}
+	}
+}
+
+// mountBPF mounts a bpffs for a folder that is in none: at the place where everybody has it, or at the folder itself.
+func mountBPF(path string) error {
+	if onBPF(path) {
+		return nil
+	}
+	at := path
+	if path == sysBPF || strings.HasPrefix(path, sysBPF+"/") {
+		at = sysBPF
+	} else if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("folder for pins: %w", err)
+	}
+	if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount a bpffs at %s: %w (mount -t bpf bpf %s)", at, err, at)
+	}
+	return nil
+}
