@@ -153,6 +153,14 @@ func (d *Director) SyncDaemons() ([]service.SyncDaemon, error) {
 	return syncer.SyncDaemons()
 }
 
+// Drops returns how many packets the dataplane has dropped, by reason; nil if it does not count them.
+func (d *Director) Drops() map[string]uint64 {
+	if dropper, ok := d.dataplane.(service.Dropper); ok {
+		return dropper.Drops()
+	}
+	return nil
+}
+
 // Conns calls yield for each connection and each client that persistence remembers, as "ipvsadm -L -c" lists them, until
 // yield returns false.
 func (d *Director) Conns(yield func(service.Conn) bool) {

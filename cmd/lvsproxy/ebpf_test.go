@@ -34,10 +34,10 @@ type kernelRig struct {
 // needKernelRig starts a network, or skips the test.
 func needKernelRig(t *testing.T, o namespaces.Options) *kernelRig {
 	t.Helper()
-	r := &kernelRig{Rig: namespaces.NeedWith(t, o), t: t, pin: filepath.Join(t.TempDir(), "bpf")}
+	r := &kernelRig{Rig: namespaces.NeedWith(t, o), t: t, pin: filepath.Join(t.TempDir(), "bpf", "lvsproxy")}
 	r.admin, r.config = filepath.Join(t.TempDir(), "admin.sock"), filepath.Join(t.TempDir(), "ldirectord.cf")
 	t.Cleanup(func() {
-		if err := unix.Unmount(r.pin, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		if err := unix.Unmount(filepath.Dir(r.pin), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			t.Errorf("unmount %s: %v", r.pin, err)
 		}
 	})
@@ -92,7 +92,9 @@ var families = []family{
 }
 
 // at writes an address and a port.
-func at(ip string, port int) string { return netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(port)).String() }
+func at(ip string, port int) string {
+	return netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(port)).String()
+}
 
 // big is a body of 10 MB that is never the same twice in a row.
 var big = func() []byte {
@@ -211,4 +213,3 @@ func six(f family) string {
 	}
 	return ""
 }
-

@@ -34,10 +34,10 @@ type options struct {
 	from           string
 	state          string
 
-	interfaces     string // names, joined by commas
-	bpfPin         string
-	bpfMaxConns    int
-	bpfMaxServers  int
+	interfaces    string // names, joined by commas
+	bpfPin        string
+	bpfMaxConns   int
+	bpfMaxServers int
 
 	loops int // of the userspace dataplane; 0 is its default
 }

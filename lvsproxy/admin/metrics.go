@@ -27,6 +27,7 @@ type collector struct {
 	record   *Record
 
 	ready, eventsTotal, skipped *prometheus.Desc
+	dropped                     *prometheus.Desc
 	checks, checkSeconds        *prometheus.Desc
 	services, servers           []figure
 }
@@ -48,6 +49,7 @@ func newCollector(d Director, rec *Record) *collector {
 		eventsTotal:  desc("events_total", "Changes of the table, by kind.", "kind"),
 		checks:       desc("server_checks_total", "Health checks, by result: ok or failed.", "virtual", "server", "result"),
 		checkSeconds: desc("server_check_seconds", "How long the last health check took.", "virtual", "server"),
+		dropped:      desc("dropped_packets_total", "Packets that a dataplane in the kernel has dropped, by reason.", "reason"),
 		skipped:      desc("metrics_servers_skipped", "Servers that have no metrics of their own because there are too many."),
 	}
 	serviceFigure := func(kind prometheus.ValueType, name, help string, value func(v *service.Snapshot) float64) {
@@ -93,7 +95,7 @@ var trafficFigures = []struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.ready, c.eventsTotal, c.skipped, c.checks, c.checkSeconds} {
+	for _, d := range []*prometheus.Desc{c.ready, c.eventsTotal, c.dropped, c.skipped, c.checks, c.checkSeconds} {
 		out <- d
 	}
 	for _, f := range append(append([]figure{}, c.services...), c.servers...) {
@@ -106,6 +108,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.ready, prometheus.GaugeValue, truth(isReady(c.director)))
 	for kind, n := range c.record.count() {
 		out <- prometheus.MustNewConstMetric(c.eventsTotal, prometheus.CounterValue, float64(n), string(kind))
+	}
+	if dropper, ok := c.director.(service.Dropper); ok {
+		for reason, n := range dropper.Drops() {
+			out <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(n), reason)
+		}
 	}
 	skipped, servers := 0, 0
 	table := c.director.Table()

@@ -100,6 +100,12 @@ type Syncer interface {
 	SyncDaemons() ([]SyncDaemon, error)
 }
 
+// Dropper is what a [Dataplane] may be able to do besides: say how many packets it has dropped, by reason, since it began.
+// The reasons are few, and the same at each call.
+type Dropper interface {
+	Drops() map[string]uint64
+}
+
 // AbilitiesOf returns what a dataplane can do, also by what it is besides.
 func AbilitiesOf(d Dataplane) config.Abilities {
 	a := d.Abilities()

@@ -82,6 +82,18 @@ func (d *Dataplane) Timeouts() (t service.Timeouts, ok bool) {
 	return t, ok
 }
 
+// Drops implements [service.Dropper].
+func (d *Dataplane) Drops() map[string]uint64 {
+	drops := map[string]uint64{}
+	each(d, func(_ Candidate, dropper service.Dropper) error {
+		for reason, n := range dropper.Drops() {
+			drops[reason] += n
+		}
+		return nil
+	})
+	return drops
+}
+
 // used returns the names of the candidates that carry something or are the default.
 func (d *Dataplane) used() map[string]bool {
 	used := map[string]bool{d.options.Default: true}

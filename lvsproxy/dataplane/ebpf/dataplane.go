@@ -163,7 +163,7 @@ func (d *Dataplane) run(ctx context.Context) {
 			d.syncAll()
 		case <-ticker.C:
 			d.syncAll() // also those that could not be brought there before
-			d.sweep(ctx)
+			// d.sweep(ctx)
 		}
 	}
 }

@@ -6,16 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // DefaultPin is where what outlives the process is pinned unless told otherwise.
 const DefaultPin = "/sys/fs/bpf/lvsproxy"
-
-// sysBPF is where a bpffs is mounted by convention, see bpf(8) and file-hierarchy(7).
-const sysBPF = "/sys/fs/bpf"
 
 // schema is the version of the maps' layout. One that cannot go on with the maps of another has a folder of its own.
 const schema = "v1"
@@ -35,7 +31,7 @@ func openPins(root string) (*pins, error) {
 		return nil, err
 	}
 	p := &pins{root: root}
-	if err := os.MkdirAll(p.path(), 0o700); err != nil {
+	if err := os.MkdirAll(p.path(linksFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("folder for pins: %w", err)
 	}
 	lock, err := os.Open(root)
@@ -75,7 +71,7 @@ func (p *pins) names(folder ...string) ([]string, error) {
 
 // remove unpins everything, of all versions.
 func (p *pins) remove() error {
-	if err := os.RemoveAll(p.root); err != nil && !errors.Is(err, unix.EBUSY) { // busy: a bpffs of its own
+	if err := os.RemoveAll(p.root); err != nil {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	return nil
@@ -98,16 +94,21 @@ func onBPF(path string) bool {
 	}
 }
 
-// mountBPF mounts a bpffs for a folder that is in none: at the place where everybody has it, or at the folder itself.
+// mountBPF mounts a bpffs at the folder that a path lies in, if it lies in none. It hides nothing: that folder must be empty.
 func mountBPF(path string) error {
 	if onBPF(path) {
 		return nil
 	}
-	at := path
-	if path == sysBPF || strings.HasPrefix(path, sysBPF+"/") {
-		at = sysBPF
-	} else if err := os.MkdirAll(path, 0o700); err != nil {
-		return fmt.Errorf("folder for pins: %w", err)
+	at := filepath.Dir(path)
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return fmt.Errorf("folder for a bpffs: %w", err)
+	}
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return fmt.Errorf("folder for a bpffs: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is no bpffs, and not empty, so none is mounted there (choose a folder in a bpffs by --bpf-pin)", at)
 	}
 	if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 		return fmt.Errorf("mount a bpffs at %s: %w (mount -t bpf bpf %s)", at, err, at)

@@ -22,14 +22,14 @@ func weights(w ...int) destinations {
 	return d
 }
 
-// kernel is what picks from slots: a counter that goes round.
-type kernel struct {
+// picker is what picks from slots: a counter that goes round.
+type picker struct {
 	slots []int32
 	list  destinations
 	picks uint64
 }
 
-func (k *kernel) pick() string {
+func (k *picker) pick() string {
 	if len(k.slots) == 0 {
 		return "none"
 	}
@@ -38,10 +38,10 @@ func (k *kernel) pick() string {
 	return k.list[at].addr.String()
 }
 
-func (k *kernel) swap(s *sequence, next destinations) {
+func (k *picker) swap(s *sequence, next destinations) {
 	s.advance(k.picks)
 	s.follow(next)
-	*k = kernel{slots: s.slots(), list: s.list}
+	*k = picker{slots: s.slots(), list: s.list}
 }
 
 // change is one edit of the list, as IPVS makes them: one at a time.
@@ -74,7 +74,7 @@ func TestSlotsPickAsTheScheduler(t *testing.T) {
 				itself, _ := scheduler.New(name)
 				list := destinations{}
 				itself.Init(list)
-				k, free := kernel{}, 0
+				k, free := picker{}, 0
 				for range rapid.IntRange(1, 12).Draw(t, "changes") {
 					next := change(t, list, &free)
 					k.swap(mirror, next)
