@@ -1,0 +1,292 @@
+//go:build ignore
+
+/* The programs of the ebpf dataplane. */
+
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#include "packet.h"
+#include "schedule.h"
+#include "state.h"
+
+char LICENSE[] SEC("license") = "GPL"; /* for the kernel's helpers that ask for it */
+
+static __always_inline int expired(struct conn *c)
+{
+	return c->expires < bpf_ktime_get_coarse_ns();
+}
+
+static __always_inline void reverse(struct flow *f, struct conn *c, struct flow *reply)
+{
+	reply->from = c->rip;
+	reply->to = f->from;
+	reply->from_port = c->port;
+	reply->to_port = f->from_port;
+	reply->protocol = f->protocol;
+}
+
+static __always_inline void carried(__u32 server, __u32 bytes, int out)
+{
+	struct counts *n = bpf_map_lookup_elem(&tallies, &server);
+
+	if (!n)
+		return;
+	if (out) {
+		n->out_packets++;
+		n->out_bytes += bytes;
+	} else {
+		n->in_packets++;
+		n->in_bytes += bytes;
+	}
+}
+
+/* towards sends a packet of a client to the server of its connection. */
+static __always_inline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
+{
+	carried(c->server, p->bytes, 0);
+	if (c->forward == FORWARD_LOCAL)
+		return TC_ACT_UNSPEC;
+	if (p->ttl <= 1)
+		return drop(DROP_TTL);
+	if (c->forward == FORWARD_MASQ) {
+		hop(skb, p);
+		rewrite(skb, p, 0, &c->rip, c->port);
+	}
+	return route(skb, p, &p->flow.from, &c->rip);
+}
+
+/* back sends a packet of a server to the client, as if the VIP had sent it. */
+static __always_inline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, struct flow *client)
+{
+	carried(c->server, p->bytes, 1);
+	if (p->ttl <= 1)
+		return drop(DROP_TTL);
+	hop(skb, p);
+	rewrite(skb, p, 1, &client->to, client->to_port);
+	return route(skb, p, &client->to, &client->from);
+}
+
+/* forget removes a connection whose time is up, or in whose place another one comes. */
+static __always_inline void forget(struct flow *f, struct conn *c, int half)
+{
+	struct flow reply = {};
+	__u32 server = c->server;
+	__u8 state = c->state;
+
+	reverse(f, c, &reply);
+	if (half) {
+		bpf_map_delete_elem(&half_replies, &reply);
+		if (bpf_map_delete_elem(&halves, f))
+			return; /* another processor was faster */
+	} else {
+		bpf_map_delete_elem(&replies, &reply);
+		if (bpf_map_delete_elem(&conns, f))
+			return;
+	}
+	ended(server, state);
+}
+
+/* keep puts a connection into the tables. */
+static __always_inline int keep(struct flow *f, struct conn *c, int half)
+{
+	struct flow reply = {};
+	long failed;
+
+	reverse(f, c, &reply);
+	if (half) {
+		if (c->forward == FORWARD_MASQ)
+			bpf_map_update_elem(&half_replies, &reply, f, BPF_ANY);
+		failed = bpf_map_update_elem(&halves, f, c, BPF_NOEXIST);
+	} else {
+		if (c->forward == FORWARD_MASQ)
+			bpf_map_update_elem(&replies, &reply, f, BPF_ANY);
+		failed = bpf_map_update_elem(&conns, f, c, BPF_NOEXIST);
+	}
+	return !failed;
+}
+
+/* promote gives a connection whose client has answered the server's SYN its place among the others. */
+static __noinline void promote(struct flow *f, struct conn *half)
+{
+	struct conn c;
+	struct flow reply = {};
+
+	if (!f || !half)
+		return;
+	c = *half;
+	reverse(f, &c, &reply);
+	if (!keep(f, &c, 0))
+		return;
+	bpf_map_delete_elem(&half_replies, &reply);
+	bpf_map_delete_elem(&halves, f);
+}
+
+static __always_inline struct service *service_of(struct packet *p)
+{
+	struct service_key key = {.vip = p->flow.to, .port = p->flow.to_port, .protocol = p->flow.protocol};
+	struct service *s = bpf_map_lookup_elem(&services, &key);
+
+	if (s)
+		return s;
+	key.port = 0;
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+static __always_inline void mask(struct address *a, __u32 bits)
+{
+	for (int i = 0; i < 16; i++) {
+		int left = (int)bits - i * 8;
+
+		if (left <= 0)
+			a->bytes[i] = 0;
+		else if (left < 8)
+			a->bytes[i] &= 0xff << (8 - left);
+	}
+}
+
+/* remembered returns the server that persistence has for a client, or picks one and remembers it. */
+static __noinline __u32 remembered(struct service *s, struct packet *p)
+{
+	if (!s || !p)
+		return 0;
+	struct template_key key = {.client = p->flow.from, .service = s->id};
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	mask(&key.client, s->netmask);
+	struct template *t = bpf_map_lookup_elem(&templates, &key);
+
+	if (t && t->expires >= now && usable(t->server)) {
+		t->expires = now + s->persistence * 1000000000ULL;
+		return t->server;
+	}
+	struct template fresh = {.server = pick(s, p), .expires = now + s->persistence * 1000000000ULL};
+
+	if (fresh.server)
+		bpf_map_update_elem(&templates, &key, &fresh, BPF_ANY);
+	return fresh.server;
+}
+
+/* begin makes a connection for the first packet of a client. It returns false if there is no server for it. */
+static __noinline int begin(struct service *service, struct packet *p, struct conn *c)
+{
+	if (!service || !p || !c)
+		return 0;
+	__u32 id = service->persistence ? remembered(service, p) : pick(service, p);
+	struct server *server = bpf_map_lookup_elem(&servers, &id);
+
+	if (!id || !server)
+		return 0;
+	c->service = service->id;
+	c->server = id;
+	c->forward = server->forward;
+	c->rip = server->rip;
+	c->port = server->port ?: p->flow.to_port;
+	c->state = p->flow.protocol == IPPROTO_TCP ? STATE_SYN_RECV : STATE_UDP;
+
+	__u32 zero = 0;
+	struct tuning *all = bpf_map_lookup_elem(&settings, &zero);
+
+	if (all)
+		c->expires = bpf_ktime_get_coarse_ns() + all->timeouts[c->state == STATE_UDP ? STATE_UDP : STATE_SYN_RECV];
+	struct counts *n = bpf_map_lookup_elem(&tallies, &id);
+
+	if (n)
+		n->conns++;
+	return 1;
+}
+
+/* fresh schedules the first packet of a connection. */
+static __always_inline int fresh(struct __sk_buff *skb, struct packet *p)
+{
+	struct service *s = service_of(p);
+	struct conn c = {};
+
+	if (!s)
+		return TC_ACT_UNSPEC;
+	int half = p->flow.protocol == IPPROTO_TCP;
+
+	if (half && (p->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) != FLAG_SYN)
+		return TC_ACT_UNSPEC; /* of no connection: the machine refuses it */
+	if (!begin(s, p, &c))
+		return drop(DROP_NO_SERVER);
+	if (!(s->flags & SERVICE_ONE_PACKET) && keep(&p->flow, &c, half))
+		began(c.server, c.state);
+	return towards(skb, p, &c);
+}
+
+SEC("tc")
+int ingress(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	struct conn *c;
+	struct flow *client;
+
+	switch (parse(skb, &p)) {
+	case TAKEN:
+		break;
+	case MALFORMED:
+		count_drop(DROP_MALFORMED); /* the machine knows what to do with it */
+		return TC_ACT_UNSPEC;
+	case UNKNOWN_FRAGMENT:
+		count_drop(DROP_FRAGMENT);
+		return TC_ACT_UNSPEC;
+	default:
+		return TC_ACT_UNSPEC;
+	}
+	int opening = p.flow.protocol == IPPROTO_TCP && p.l4 && (p.flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN;
+
+	c = bpf_map_lookup_elem(&conns, &p.flow);
+	if (c) {
+		if (!expired(c) && !(opening && c->state >= STATE_FIN_WAIT && c->state <= STATE_LAST_ACK)) {
+			step(c, &p, c->forward == FORWARD_MASQ ? FROM_CLIENT : FROM_CLIENT_ONLY);
+			return towards(skb, &p, c);
+		}
+		forget(&p.flow, c, 0);
+		return fresh(skb, &p);
+	}
+	client = bpf_map_lookup_elem(&replies, &p.flow);
+	if (client) {
+		c = bpf_map_lookup_elem(&conns, client);
+		if (c && !expired(c)) {
+			step(c, &p, FROM_SERVER);
+			return back(skb, &p, c, client);
+		}
+	}
+	c = bpf_map_lookup_elem(&halves, &p.flow);
+	if (c) {
+		if (!expired(c)) {
+			step(c, &p, c->forward == FORWARD_MASQ ? FROM_CLIENT : FROM_CLIENT_ONLY);
+			if (c->state != STATE_SYN_RECV)
+				promote(&p.flow, c);
+			return towards(skb, &p, c);
+		}
+		forget(&p.flow, c, 1);
+		return fresh(skb, &p);
+	}
+	client = bpf_map_lookup_elem(&half_replies, &p.flow);
+	if (client) {
+		c = bpf_map_lookup_elem(&halves, client);
+		if (c && !expired(c)) {
+			step(c, &p, FROM_SERVER);
+			return back(skb, &p, c, client);
+		}
+	}
+	return fresh(skb, &p);
+}
+
+/* Go gets these too. */
+const enum scheduler *unused_scheduler __attribute__((unused));
+const enum service_flag *unused_service_flag __attribute__((unused));
+const enum forward *unused_forward __attribute__((unused));
+const enum state *unused_state __attribute__((unused));
+const enum drop *unused_drop __attribute__((unused));

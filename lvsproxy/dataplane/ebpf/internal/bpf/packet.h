@@ -1,0 +1,226 @@
+/* Packets: what they say, and how that is changed. */
+#ifndef LVSPROXY_PACKET_H
+#define LVSPROXY_PACKET_H
+
+#include "maps.h"
+
+#define L3 ETH_HLEN
+#define IP_MF 0x2000
+#define IP_OFFSET 0x1fff
+#define FLAG_FIN 1
+#define FLAG_SYN 2
+#define FLAG_RST 4
+#define FLAG_ACK 16
+
+struct packet {
+	struct flow flow;
+	__u32 l4;        /* where its header begins; 0 for a fragment that has none */
+	__u32 bytes;     /* of the IP packet */
+	__u8 v6;
+	__u8 flags;      /* of TCP */
+	__u8 ttl;
+	__u8 fragment;   /* it is a piece, the first one or a later one */
+};
+
+enum verdict {
+	TAKEN,   /* it is TCP or UDP, and understood */
+	NOTHING, /* it is something else */
+	MALFORMED,
+	UNKNOWN_FRAGMENT, /* a later piece of something that has not begun */
+};
+
+static __always_inline void count_drop(__u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&drops, &reason);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline int drop(__u32 reason)
+{
+	count_drop(reason);
+	return TC_ACT_SHOT;
+}
+
+static __always_inline void map4(struct address *a, __be32 from)
+{
+	__builtin_memset(a->bytes, 0, 10);
+	a->bytes[10] = a->bytes[11] = 0xff;
+	__builtin_memcpy(a->bytes + 12, &from, 4);
+}
+
+/* ports reads those of a datagram, or remembers them from its first piece. */
+static __always_inline int ports(struct __sk_buff *skb, struct packet *p, __be32 id, int first)
+{
+	struct fragment_key key = {.id = id, .protocol = p->flow.protocol};
+	__be16 both[2];
+
+	if (p->fragment) {
+		key.from = p->flow.from;
+		key.to = p->flow.to;
+	}
+	if (first) {
+		if (bpf_skb_load_bytes(skb, p->l4, both, sizeof(both)))
+			return MALFORMED;
+		p->flow.from_port = both[0];
+		p->flow.to_port = both[1];
+		if (p->fragment) {
+			struct fragment f = {both[0], both[1]};
+
+			bpf_map_update_elem(&fragments, &key, &f, BPF_ANY);
+		}
+		if (p->flow.protocol == IPPROTO_TCP && bpf_skb_load_bytes(skb, p->l4 + 13, &p->flags, 1))
+			return MALFORMED;
+		if (p->flow.protocol == IPPROTO_UDP && bpf_skb_load_bytes(skb, p->l4 + 7, &p->flags, 1))
+			return MALFORMED; /* not even a header's length */
+		return TAKEN;
+	}
+	p->l4 = 0;
+	struct fragment *f = bpf_map_lookup_elem(&fragments, &key);
+
+	if (!f)
+		return UNKNOWN_FRAGMENT;
+	p->flow.from_port = f->from_port;
+	p->flow.to_port = f->to_port;
+	return TAKEN;
+}
+
+static __always_inline int parse4(struct __sk_buff *skb, struct packet *p)
+{
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, L3, &ip, sizeof(ip)))
+		return MALFORMED;
+	if (ip.protocol != IPPROTO_TCP && ip.protocol != IPPROTO_UDP)
+		return NOTHING;
+	if (ip.version != 4 || ip.ihl < 5)
+		return MALFORMED;
+	map4(&p->flow.from, ip.saddr);
+	map4(&p->flow.to, ip.daddr);
+	p->flow.protocol = ip.protocol;
+	p->ttl = ip.ttl;
+	p->l4 = L3 + ip.ihl * 4;
+	p->bytes = skb->len - L3;
+	p->fragment = !!(ip.frag_off & bpf_htons(IP_MF | IP_OFFSET));
+	return ports(skb, p, ip.id, !(ip.frag_off & bpf_htons(IP_OFFSET)));
+}
+
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset; /* in 8 bytes, with 3 bits of flags below */
+	__be32 id;
+};
+
+static __always_inline int parse6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6hdr ip;
+	struct fragment_header f = {};
+
+	if (bpf_skb_load_bytes(skb, L3, &ip, sizeof(ip)))
+		return MALFORMED;
+	p->l4 = L3 + sizeof(ip);
+	if (ip.nexthdr == IPPROTO_FRAGMENT) {
+		if (bpf_skb_load_bytes(skb, p->l4, &f, sizeof(f)))
+			return MALFORMED;
+		ip.nexthdr = f.next;
+		p->l4 += sizeof(f);
+		p->fragment = 1;
+	}
+	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP)
+		return NOTHING;
+	if (ip.version != 6)
+		return MALFORMED;
+	__builtin_memcpy(&p->flow.from, &ip.saddr, 16);
+	__builtin_memcpy(&p->flow.to, &ip.daddr, 16);
+	p->flow.protocol = ip.nexthdr;
+	p->ttl = ip.hop_limit;
+	p->bytes = skb->len - L3;
+	p->v6 = 1;
+	return ports(skb, p, f.id, !(f.offset & bpf_htons(0xfff8)));
+}
+
+static __always_inline int parse(struct __sk_buff *skb, struct packet *p)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return parse4(skb, p);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return parse6(skb, p);
+	return NOTHING;
+}
+
+/* rewrite changes one end of a packet: the destination, or the source. */
+static __always_inline void rewrite(struct __sk_buff *skb, struct packet *p, int source, struct address *to, __be16 to_port)
+{
+	struct address *was = source ? &p->flow.from : &p->flow.to;
+	__be16 was_port = source ? p->flow.from_port : p->flow.to_port;
+	__u32 csum = p->flow.protocol == IPPROTO_TCP ? 16 : 6;
+	__u64 mangled = p->flow.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (p->l4 && was_port != to_port) {
+		bpf_l4_csum_replace(skb, p->l4 + csum, was_port, to_port, mangled | 2);
+		bpf_skb_store_bytes(skb, p->l4 + (source ? 0 : 2), &to_port, 2, 0);
+	}
+	if (p->v6) {
+		__s64 diff = bpf_csum_diff((__be32 *)was, 16, (__be32 *)to, 16, 0);
+
+		if (p->l4)
+			bpf_l4_csum_replace(skb, p->l4 + csum, 0, diff, mangled | BPF_F_PSEUDO_HDR);
+		bpf_skb_store_bytes(skb, L3 + (source ? 8 : 24), to, 16, 0);
+		return;
+	}
+	__be32 a, b;
+
+	__builtin_memcpy(&a, was->bytes + 12, 4);
+	__builtin_memcpy(&b, to->bytes + 12, 4);
+	if (p->l4)
+		bpf_l4_csum_replace(skb, p->l4 + csum, a, b, mangled | BPF_F_PSEUDO_HDR | 4);
+	bpf_l3_csum_replace(skb, L3 + 10, a, b, 4);
+	bpf_skb_store_bytes(skb, L3 + (source ? 12 : 16), &b, 4, 0);
+}
+
+/* hop takes one from what a packet may still travel. */
+static __always_inline void hop(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 ttl = p->ttl - 1;
+
+	if (p->v6) {
+		bpf_skb_store_bytes(skb, L3 + 7, &ttl, 1, 0);
+		return;
+	}
+	bpf_l3_csum_replace(skb, L3 + 10, bpf_htons(p->ttl << 8), bpf_htons(ttl << 8), 2);
+	bpf_skb_store_bytes(skb, L3 + 8, &ttl, 1, 0);
+}
+
+/* route sends a packet on its way to an address, as the machine's routes say. */
+static __always_inline int route(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to)
+{
+	struct bpf_fib_lookup fib = {.ifindex = skb->ingress_ifindex, .l4_protocol = p->flow.protocol};
+
+	if (p->v6) {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, from, 16);
+		__builtin_memcpy(fib.ipv6_dst, to, 16);
+	} else {
+		fib.family = AF_INET;
+		__builtin_memcpy(&fib.ipv4_src, from->bytes + 12, 4);
+		__builtin_memcpy(&fib.ipv4_dst, to->bytes + 12, 4);
+	}
+	long rc = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+
+	if (rc == BPF_FIB_LKUP_RET_SUCCESS) {
+		bpf_skb_store_bytes(skb, 0, fib.dmac, 6, 0);
+		bpf_skb_store_bytes(skb, 6, fib.smac, 6, 0);
+		return bpf_redirect(fib.ifindex, 0);
+	}
+	if (rc == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		struct bpf_redir_neigh next = {.nh_family = fib.family};
+
+		__builtin_memcpy(next.ipv6_nh, fib.ipv6_dst, 16);
+		return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+	}
+	return drop(DROP_NO_ROUTE);
+}
+
+#endif
