@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -15,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,7 +47,7 @@ func needKernelRig(t *testing.T, o namespaces.Options) *kernelRig {
 // lvsproxy runs lvsproxy on the director to its end, and returns what it printed.
 func (r *kernelRig) lvsproxy(args ...string) string {
 	r.t.Helper()
-	cmd := r.Command(r.t.Context(), namespaces.Director, os.Args[0], append([]string{"--bpf-pin", r.pin}, args...)...)
+	cmd := r.Command(r.t.Context(), namespaces.Director, os.Args[0], append(args, "--bpf-pin", r.pin)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -60,13 +60,34 @@ func (r *kernelRig) lvsproxy(args ...string) string {
 func (r *kernelRig) start(config string, args ...string) *process {
 	r.t.Helper()
 	write(r.t, r.config, config)
-	all := append([]string{"--config", r.config, "--admin", r.admin, "--dataplane", "ebpf", "--bpf-pin", r.pin, "--bpf-max-conns", "100000"}, args...)
+	all := append([]string{"--config", r.config, "--admin", r.admin, "--dataplane", "ebpf", "--bpf-pin", r.pin, "--bpf-max-conns", "100000", "--metrics", ":9100"}, args...)
 	cmd := r.Command(context.Background(), namespaces.Director, os.Args[0], all...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := launch(r.t, r.admin, cmd)
 	p.await("msg=ready")
+	r.t.Cleanup(func() {
+		if r.t.Failed() {
+			r.t.Logf("dropped: %v", r.drops())
+		}
+	})
 	return p
+}
+
+// drops returns the lines of the metrics that tell of packets that were dropped.
+func (r *kernelRig) drops() (lines []string) {
+	transport := &http.Transport{DialContext: r.Dialer(namespaces.Director), DisableKeepAlives: true}
+	response, err := (&http.Client{Transport: transport, Timeout: patience}).Get("http://127.0.0.1:9100/metrics")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer response.Body.Close()
+	for s := bufio.NewScanner(response.Body); s.Scan(); {
+		if strings.HasPrefix(s.Text(), "lvsproxy_dropped_packets_total") && !strings.HasSuffix(s.Text(), " 0") {
+			lines = append(lines, s.Text())
+		}
+	}
+	return lines
 }
 
 // end ends lvsproxy by SIGTERM.
@@ -138,7 +159,7 @@ func (r *kernelRig) serveHTTP(h namespaces.Host, ip string, port int) {
 func (r *kernelRig) browser(kept bool) *http.Client {
 	transport := &http.Transport{DialContext: r.Dialer(namespaces.Client), DisableKeepAlives: !kept, DisableCompression: true}
 	r.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: time.Minute}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 // get gets a page of a VIP.

@@ -2,6 +2,7 @@ package ebpf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -163,7 +164,7 @@ func (d *Dataplane) run(ctx context.Context) {
 			d.syncAll()
 		case <-ticker.C:
 			d.syncAll() // also those that could not be brought there before
-			// d.sweep(ctx)
+			d.sweep(ctx)
 		}
 	}
 }
@@ -176,8 +177,11 @@ func (d *Dataplane) syncAll() {
 		if f.closed || !f.dirty.Swap(false) {
 			continue
 		}
-		if err := d.kernel.sync(f); err != nil {
+		err := d.kernel.sync(f)
+		if err != nil {
 			f.dirty.Store(true)
+		}
+		if err != nil && !errors.Is(err, errNotSettled) {
 			d.log.Error("the kernel has not got the table of a virtual service; it is tried again", "virtual", f.service.ID().Name(), "error", err)
 		}
 	}

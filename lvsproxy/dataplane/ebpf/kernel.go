@@ -1,24 +1,439 @@
 package ebpf
 
 import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+	"unsafe"
 
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf/internal/bpf"
 	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
-type kernel struct{ pins *pins }
-
-func loadKernel(p *pins, o Options, log *slog.Logger) (*kernel, error) { return &kernel{p}, nil }
-func (k *kernel) close()                                               {}
-func (k *kernel) hooks() []hook                                        { return nil }
-func (k *kernel) setTimeouts(t service.Timeouts) error                 { return nil }
-func (k *kernel) front(s *service.Service, before *front) (*front, error) {
-	return &front{service: s}, nil
+// serverName is what a server of the kernel's array is known by.
+type serverName struct {
+	service uint32
+	addr    netip.AddrPort
 }
-func (k *kernel) closeFront(f *front) error                                           { return nil }
-func (k *kernel) putServer(f *front, s service.ServerSnapshot) (id uint32, err error) { return 0, nil }
-func (k *kernel) putSlots(id uint32, numbers []uint32, slots []int32) error           { return nil }
-func (k *kernel) putService(id uint32, s service.Snapshot) error                      { return nil }
-func (k *kernel) unlistServer(id uint32) error                                        { return nil }
-func (k *kernel) picks(id uint32) uint64                                              { return 0 }
-func (k *kernel) count(f *front)                                                      {}
+
+// kernel is what is in the kernel: the programs and the maps. It is not for concurrent use, but for what says so.
+type kernel struct {
+	pins     *pins
+	log      *slog.Logger
+	objects  bpf.KernelObjects
+	registry *ebpf.Map // the number of each service, also of those that take no new connections
+	memory   []byte    // of the map loads
+	loads    []bpf.KernelLoad
+
+	services *ids[bpf.KernelServiceKey]
+	servers  *ids[serverName]
+	written  map[uint32]bpf.KernelServer // what the kernel has of each server
+
+	tallied time.Time
+	tallies []bpf.KernelCounts // of each server, as of then
+	drift   map[uint32]load    // found by the last sweep
+}
+
+// loadKernel loads the programs, with the maps that are pinned, and makes those that are not.
+func loadKernel(p *pins, o Options, log *slog.Logger) (*kernel, error) {
+	spec, err := bpf.LoadKernel()
+	if err != nil {
+		return nil, fmt.Errorf("BPF programs: %w", err)
+	}
+	spec.Maps["registry"] = &ebpf.MapSpec{
+		Name: "registry", Type: ebpf.Hash, KeySize: uint32(unsafe.Sizeof(bpf.KernelServiceKey{})), ValueSize: 4,
+		MaxEntries: spec.Maps[bpf.KernelMapServices].MaxEntries, Flags: unix.BPF_F_NO_PREALLOC,
+	}
+	if err := size(p, spec, o, log); err != nil {
+		return nil, err
+	}
+	k := &kernel{pins: p, log: log, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
+	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: p.path()}}
+	all := struct {
+		*bpf.KernelObjects
+		Registry *ebpf.Map `ebpf:"registry"`
+	}{KernelObjects: &k.objects}
+	if err := spec.LoadAndAssign(&all, options); err != nil {
+		var refused *ebpf.VerifierError
+		if errors.As(err, &refused) {
+			log.Debug("the kernel refuses a program", "verifier", fmt.Sprintf("%+v", refused))
+		}
+		return nil, fmt.Errorf("load the BPF programs: %w", err)
+	}
+	k.registry = all.Registry
+	if err := k.recall(); err != nil {
+		k.close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// size says how large maps are, and where they are pinned. Those that are pinned already keep their size.
+func size(p *pins, spec *ebpf.CollectionSpec, o Options, log *slog.Logger) error {
+	conns, servers := uint32(o.MaxConns), uint32(o.MaxServers)+1
+	halves := min(conns, 1<<17)
+	sizes := map[string]uint32{
+		bpf.KernelMapConns: conns, bpf.KernelMapReplies: conns, bpf.KernelMapTemplates: conns,
+		bpf.KernelMapHalves: halves, bpf.KernelMapHalfReplies: halves,
+		bpf.KernelMapServers: servers, bpf.KernelMapLoads: servers, bpf.KernelMapTallies: servers,
+	}
+	for name, m := range spec.Maps {
+		if m.Name == "" || name[0] == '.' { // constants of a program
+			continue
+		}
+		m.Pinning = ebpf.PinByName
+		if n, ok := sizes[name]; ok {
+			m.MaxEntries = n
+		}
+		pinned, err := ebpf.LoadPinnedMap(p.path(name), &ebpf.LoadPinOptions{ReadOnly: true})
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("pinned map %s: %w", name, err)
+		}
+		if n := pinned.MaxEntries(); n != m.MaxEntries {
+			log.Warn("a map keeps the size that it was made with until lvsproxy dataplane detach", "map", name, "has", n, "wanted", m.MaxEntries)
+			m.MaxEntries = n
+		}
+		pinned.Close()
+	}
+	return nil
+}
+
+// recall finds out which numbers are taken, by what a process before this one has left.
+func (k *kernel) recall() error {
+	most := k.objects.Servers.MaxEntries()
+	k.services, k.servers = newIDs[bpf.KernelServiceKey](k.objects.Slots.MaxEntries()), newIDs[serverName](most-1)
+	var key bpf.KernelServiceKey
+	var id uint32
+	all := k.registry.Iterate()
+	for all.Next(&key, &id) {
+		k.services.found(key, id)
+	}
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read the registry of services: %w", err)
+	}
+	k.services.ready()
+	servers, err := readArray[bpf.KernelServer](k.objects.Servers, most)
+	if err != nil {
+		return fmt.Errorf("read the servers: %w", err)
+	}
+	for id, s := range servers {
+		if s.Service != 0 && k.servers.found(serverName{s.Service, addrOf(s.Rip, s.Port)}, uint32(id)) {
+			k.written[uint32(id)] = s
+		}
+	}
+	k.servers.ready()
+	bytes := int(most) * int(unsafe.Sizeof(bpf.KernelLoad{}))
+	page := os.Getpagesize()
+	k.memory, err = unix.Mmap(k.objects.Loads.FD(), 0, (bytes+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the loads: %w", err)
+	}
+	k.loads = unsafe.Slice((*bpf.KernelLoad)(unsafe.Pointer(&k.memory[0])), most)
+	return nil
+}
+
+// readArray reads the first elements of an array.
+func readArray[T any](m *ebpf.Map, n uint32) ([]T, error) {
+	values, keys := make([]T, n), make([]uint32, n)
+	var cursor ebpf.MapBatchCursor
+	read, err := m.BatchLookup(&cursor, keys, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, err
+	}
+	return values[:read], nil
+}
+
+// close lets go of programs and maps, which go on as they are pinned or attached, and of the folder.
+func (k *kernel) close() {
+	if k.memory != nil {
+		unix.Munmap(k.memory)
+		k.memory, k.loads = nil, nil
+	}
+	k.objects.Close()
+	k.registry.Close()
+	k.pins.close()
+}
+
+// hooks says where the programs belong.
+func (k *kernel) hooks() []hook {
+	return []hook{{"ingress", ebpf.AttachTCXIngress, netlink.HANDLE_MIN_INGRESS, k.objects.Ingress}}
+}
+
+// setTimeouts sets how long connections last in each state: the three that can be set, and those of ip_vs_proto_tcp.c.
+func (k *kernel) setTimeouts(t service.Timeouts) error {
+	var all bpf.KernelTuning
+	for state, lasts := range map[bpf.KernelState]time.Duration{
+		bpf.KernelStateSTATE_NONE:        2 * time.Second,
+		bpf.KernelStateSTATE_ESTABLISHED: t.TCP,
+		bpf.KernelStateSTATE_SYN_SENT:    2 * time.Minute,
+		bpf.KernelStateSTATE_SYN_RECV:    time.Minute,
+		bpf.KernelStateSTATE_FIN_WAIT:    t.TCPFin,
+		bpf.KernelStateSTATE_TIME_WAIT:   2 * time.Minute,
+		bpf.KernelStateSTATE_CLOSE:       10 * time.Second,
+		bpf.KernelStateSTATE_CLOSE_WAIT:  time.Minute,
+		bpf.KernelStateSTATE_LAST_ACK:    30 * time.Second,
+		bpf.KernelStateSTATE_LISTEN:      2 * time.Minute,
+		bpf.KernelStateSTATE_SYNACK:      2 * time.Minute,
+		bpf.KernelStateSTATE_UDP:         t.UDP,
+	} {
+		all.Timeouts[state] = uint64(lasts)
+	}
+	if err := k.objects.Settings.Put(uint32(0), all); err != nil {
+		return fmt.Errorf("set the time-outs: %w", err)
+	}
+	return nil
+}
+
+// network puts a port into the order of the network.
+func network(port uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], port)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+func addrOf(a bpf.KernelAddress, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(a.Bytes).Unmap(), network(port))
+}
+
+func addressOf(a netip.Addr) bpf.KernelAddress { return bpf.KernelAddress{Bytes: a.As16()} }
+
+func protocolOf(p config.Protocol) uint8 {
+	if p == config.UDP {
+		return unix.IPPROTO_UDP
+	}
+	return unix.IPPROTO_TCP
+}
+
+func keyOf(id config.VirtualID) bpf.KernelServiceKey {
+	return bpf.KernelServiceKey{Vip: addressOf(id.Addr.Addr()), Port: network(id.Addr.Port()), Protocol: protocolOf(id.Protocol)}
+}
+
+// front returns what is to be a service's in the kernel. One that was there goes on with its numbers.
+func (k *kernel) front(s *service.Service, before *front) (*front, error) {
+	key := keyOf(s.ID())
+	id, ok := k.services.take(key)
+	if !ok {
+		return nil, fmt.Errorf("the kernel has room for %d virtual services", k.objects.Slots.MaxEntries())
+	}
+	if err := k.registry.Put(key, id); err != nil {
+		return nil, fmt.Errorf("register the service: %w", err)
+	}
+	f := &front{service: s, id: id, servers: map[netip.AddrPort]uint32{}, listed: map[uint32]bool{}}
+	var there bpf.KernelService
+	f.taken = k.objects.Services.Lookup(key, &there) == nil
+	for server, value := range k.written {
+		if value.Service == id {
+			f.servers[addrOf(value.Rip, value.Port)] = server
+			f.listed[server] = true // as far as is known
+		}
+	}
+	if before != nil {
+		for addr := range before.servers { // they are the other's now
+			before.service.SetCounts(addr, service.Counts{})
+		}
+	}
+	return f, nil
+}
+
+// closeFront has a service take no new connections.
+func (k *kernel) closeFront(f *front) error {
+	f.closed = true
+	if err := k.objects.Services.Delete(keyOf(f.service.ID())); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
+}
+
+// putServer writes what a server is and may get, and returns its number.
+func (k *kernel) putServer(f *front, s service.ServerSnapshot) (id uint32, err error) {
+	name := serverName{f.id, s.Addr}
+	_, known := k.servers.of[name]
+	id, ok := k.servers.take(name)
+	if !ok {
+		return 0, fmt.Errorf("the kernel has room for %d servers (give more by --bpf-max-servers, after lvsproxy dataplane detach)", k.servers.max)
+	}
+	if !known {
+		zero := make([]bpf.KernelCounts, ebpf.MustPossibleCPU())
+		if err := k.objects.Tallies.Put(id, zero); err != nil {
+			return 0, err
+		}
+		k.loads[id] = bpf.KernelLoad{}
+	}
+	f.servers[s.Addr] = id
+	value := bpf.KernelServer{
+		Rip: addressOf(s.Addr.Addr()), Port: network(s.Addr.Port()), Forward: forwardOf(s), Service: f.id,
+		Weight: uint32(s.Weight), Upper: uint32(s.Upper), Lower: uint32(s.Lower),
+	}
+	return id, k.write(id, value)
+}
+
+func (k *kernel) write(id uint32, value bpf.KernelServer) error {
+	if k.written[id] == value {
+		return nil
+	}
+	if err := k.objects.Servers.Put(id, value); err != nil {
+		return err
+	}
+	k.written[id] = value
+	return nil
+}
+
+// forwardOf returns how packets come to a server. As in IPVS, one of this machine's own addresses gets them without being
+// forwarded, so it must listen at the VIP.
+func forwardOf(s service.ServerSnapshot) uint8 {
+	switch {
+	case s.Forward == config.Masq:
+		return uint8(bpf.KernelForwardFORWARD_MASQ)
+	case isLocal(s.Addr.Addr()):
+		return uint8(bpf.KernelForwardFORWARD_LOCAL)
+	case s.Forward == config.IPIP:
+		return uint8(bpf.KernelForwardFORWARD_IPIP)
+	}
+	return uint8(bpf.KernelForwardFORWARD_GATE)
+}
+
+// isLocal reports whether an address is one of this machine's.
+func isLocal(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	all, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(all, func(one net.Addr) bool {
+		n, ok := one.(*net.IPNet)
+		own, valid := netip.AddrFromSlice(n.IP)
+		return ok && valid && own.Unmap() == a
+	})
+}
+
+// unlistServer has a server get no new connections.
+func (k *kernel) unlistServer(id uint32) error {
+	value, ok := k.written[id]
+	if !ok {
+		return nil
+	}
+	value.Weight = 0
+	return k.write(id, value)
+}
+
+// The first elements of a service's array.
+const (
+	slotCount  = 0
+	slotCursor = 1
+	slotFirst  = 2
+)
+
+// putSlots puts another array of slots in the place of the one there is. slots are indexes in numbers, those of servers.
+func (k *kernel) putSlots(id uint32, numbers []uint32, slots []int32) error {
+	values := make([]uint32, slotFirst+len(slots))
+	keys := make([]uint32, len(values))
+	values[slotCount] = uint32(len(slots))
+	for i, at := range slots {
+		values[slotFirst+i] = numbers[at]
+	}
+	for i := range keys {
+		keys[i] = uint32(i)
+	}
+	array, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "slots", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(len(values)), Flags: unix.BPF_F_INNER_MAP,
+	})
+	if err != nil {
+		return fmt.Errorf("make the slots: %w", err)
+	}
+	defer array.Close()
+	if _, err := array.BatchUpdate(keys, values, nil); err != nil {
+		return fmt.Errorf("fill the slots: %w", err)
+	}
+	if err := k.objects.Slots.Put(id, array); err != nil {
+		return fmt.Errorf("put the slots in their place: %w", err)
+	}
+	return nil
+}
+
+// picks returns how many picks were made from a service's slots.
+func (k *kernel) picks(id uint32) uint64 {
+	var array *ebpf.Map
+	if err := k.objects.Slots.Lookup(id, &array); err != nil {
+		return 0 // there are none yet
+	}
+	defer array.Close()
+	var n uint32
+	if err := array.Lookup(uint32(slotCursor), &n); err != nil {
+		return 0
+	}
+	return uint64(n)
+}
+
+// putService writes what a service says.
+func (k *kernel) putService(id uint32, s service.Snapshot) error {
+	value := bpf.KernelService{
+		Id: id, Scheduler: schedulerOf(s.Scheduler), Flags: flagsOf(s), Persistence: uint32(s.Persistence.Timeout / time.Second),
+		Netmask: uint32(s.Persistence.Netmask),
+	}
+	if s.ID.Addr.Addr().Is4() {
+		value.Netmask += 96 // of the 128 bits of an address of IPv4 that is mapped
+	}
+	if err := k.objects.Services.Put(keyOf(s.ID), value); err != nil {
+		return fmt.Errorf("put the service: %w", err)
+	}
+	return nil
+}
+
+func schedulerOf(name string) uint32 {
+	return uint32(map[string]bpf.KernelScheduler{
+		"rr": bpf.KernelSchedulerSCHEDULER_CYCLE, "wrr": bpf.KernelSchedulerSCHEDULER_CYCLE,
+		"sh": bpf.KernelSchedulerSCHEDULER_SH, "mh": bpf.KernelSchedulerSCHEDULER_MH,
+		"lc": bpf.KernelSchedulerSCHEDULER_LC, "wlc": bpf.KernelSchedulerSCHEDULER_WLC,
+		"sed": bpf.KernelSchedulerSCHEDULER_SED, "nq": bpf.KernelSchedulerSCHEDULER_NQ,
+	}[name])
+}
+
+// Drops implements [service.Dropper].
+func (d *Dataplane) Drops() map[string]uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kernel == nil {
+		return nil
+	}
+	return d.kernel.drops()
+}
+
+// drops are named by what happened.
+func (k *kernel) drops() map[string]uint64 {
+	drops := map[string]uint64{}
+	for reason, name := range map[bpf.KernelDrop]string{
+		bpf.KernelDropDROP_NO_SERVER: "no server",
+		bpf.KernelDropDROP_MALFORMED: "malformed",
+		bpf.KernelDropDROP_FRAGMENT:  "fragment",
+		bpf.KernelDropDROP_TOO_BIG:   "too big",
+		bpf.KernelDropDROP_NO_ROUTE:  "no route",
+		bpf.KernelDropDROP_STALE:     "stale",
+		bpf.KernelDropDROP_TTL:       "ttl",
+		bpf.KernelDropDROP_FULL:      "full",
+	} {
+		var each []uint64
+		if err := k.objects.Drops.Lookup(uint32(reason), &each); err != nil {
+			continue
+		}
+		sum := uint64(0)
+		for _, n := range each {
+			sum += n
+		}
+		drops[name] = sum
+	}
+	return drops
+}

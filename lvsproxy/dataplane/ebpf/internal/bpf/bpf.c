@@ -51,8 +51,10 @@ static __always_inline void carried(__u32 server, __u32 bytes, int out)
 }
 
 /* towards sends a packet of a client to the server of its connection. */
-static __always_inline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
+__noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 {
+	if (!p || !c)
+		return TC_ACT_SHOT;
 	carried(c->server, p->bytes, 0);
 	if (c->forward == FORWARD_LOCAL)
 		return TC_ACT_UNSPEC;
@@ -66,8 +68,10 @@ static __always_inline int towards(struct __sk_buff *skb, struct packet *p, stru
 }
 
 /* back sends a packet of a server to the client, as if the VIP had sent it. */
-static __always_inline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, struct flow *client)
+__noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, struct flow *client)
 {
+	if (!p || !c || !client)
+		return TC_ACT_SHOT;
 	carried(c->server, p->bytes, 1);
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
@@ -77,9 +81,12 @@ static __always_inline int back(struct __sk_buff *skb, struct packet *p, struct 
 }
 
 /* forget removes a connection whose time is up, or in whose place another one comes. */
-static __always_inline void forget(struct flow *f, struct conn *c, int half)
+__noinline int forget(struct flow *f, struct conn *c, int half)
 {
 	struct flow reply = {};
+
+	if (!f || !c)
+		return 0;
 	__u32 server = c->server;
 	__u8 state = c->state;
 
@@ -87,20 +94,24 @@ static __always_inline void forget(struct flow *f, struct conn *c, int half)
 	if (half) {
 		bpf_map_delete_elem(&half_replies, &reply);
 		if (bpf_map_delete_elem(&halves, f))
-			return; /* another processor was faster */
+			return 0; /* another processor was faster */
 	} else {
 		bpf_map_delete_elem(&replies, &reply);
 		if (bpf_map_delete_elem(&conns, f))
-			return;
+			return 0;
 	}
 	ended(server, state);
+	return 1;
 }
 
 /* keep puts a connection into the tables. */
-static __always_inline int keep(struct flow *f, struct conn *c, int half)
+__noinline int keep(struct flow *f, struct conn *c, int half)
 {
 	struct flow reply = {};
 	long failed;
+
+	if (!f || !c)
+		return 0;
 
 	reverse(f, c, &reply);
 	if (half) {
@@ -116,19 +127,20 @@ static __always_inline int keep(struct flow *f, struct conn *c, int half)
 }
 
 /* promote gives a connection whose client has answered the server's SYN its place among the others. */
-static __noinline void promote(struct flow *f, struct conn *half)
+__noinline int promote(struct flow *f, struct conn *half)
 {
 	struct conn c;
 	struct flow reply = {};
 
 	if (!f || !half)
-		return;
+		return 0;
 	c = *half;
 	reverse(f, &c, &reply);
 	if (!keep(f, &c, 0))
-		return;
+		return 0;
 	bpf_map_delete_elem(&half_replies, &reply);
 	bpf_map_delete_elem(&halves, f);
+	return 1;
 }
 
 static __always_inline struct service *service_of(struct packet *p)
@@ -155,7 +167,7 @@ static __always_inline void mask(struct address *a, __u32 bits)
 }
 
 /* remembered returns the server that persistence has for a client, or picks one and remembers it. */
-static __noinline __u32 remembered(struct service *s, struct packet *p)
+__noinline int remembered(struct service *s, struct packet *p)
 {
 	if (!s || !p)
 		return 0;
@@ -177,7 +189,7 @@ static __noinline __u32 remembered(struct service *s, struct packet *p)
 }
 
 /* begin makes a connection for the first packet of a client. It returns false if there is no server for it. */
-static __noinline int begin(struct service *service, struct packet *p, struct conn *c)
+__noinline int begin(struct service *service, struct packet *p, struct conn *c)
 {
 	if (!service || !p || !c)
 		return 0;
@@ -206,10 +218,13 @@ static __noinline int begin(struct service *service, struct packet *p, struct co
 }
 
 /* fresh schedules the first packet of a connection. */
-static __always_inline int fresh(struct __sk_buff *skb, struct packet *p)
+__noinline int fresh(struct __sk_buff *skb, struct packet *p)
 {
-	struct service *s = service_of(p);
 	struct conn c = {};
+
+	if (!p)
+		return TC_ACT_SHOT;
+	struct service *s = service_of(p);
 
 	if (!s)
 		return TC_ACT_UNSPEC;

@@ -136,7 +136,7 @@ static long try_less(__u32 i, struct search *s)
 }
 
 /* pick returns a server's number, or 0. */
-static __noinline __u32 pick(struct service *service, struct packet *p)
+__noinline int pick(struct service *service, struct packet *p)
 {
 	if (!service || !p)
 		return 0;

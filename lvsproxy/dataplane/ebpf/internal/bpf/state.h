@@ -98,15 +98,17 @@ static __always_inline void ended(__u32 server, __u8 state)
 }
 
 /* step has a connection follow a packet. */
-static __always_inline void step(struct conn *c, struct packet *p, int direction)
+__noinline int step(struct conn *c, struct packet *p, __u32 direction)
 {
+	if (!c || !p || direction >= DIRECTIONS)
+		return 0;
 	__u32 zero = 0;
 	struct tuning *all = bpf_map_lookup_elem(&settings, &zero);
 	int s = segment(p->flags);
 	__u32 was = c->state, now = was;
 
 	if (!all)
-		return;
+		return 0;
 	if (p->flow.protocol == IPPROTO_TCP && p->l4 && s >= 0 && was < STATE_UDP)
 		now = next_state[direction][s & 3][was];
 	if (now != was) {
@@ -123,6 +125,7 @@ static __always_inline void step(struct conn *c, struct packet *p, int direction
 	}
 	if (now < STATES)
 		c->expires = bpf_ktime_get_coarse_ns() + all->timeouts[now];
+	return 0;
 }
 
 #endif
