@@ -212,6 +212,8 @@ func (r *Rig) ways(ctx context.Context) error {
 				"route add default via "+ClientIP+" dev client onlink table 100",
 			),
 			r.ip6(ctx, h,
+				// The kernel gives an address with a peer a route to it, noprefixroute or not.
+				"route flush root "+ClientIP6+"/128 dev client",
 				"route add default via "+GatewayIP6+" "+segment6,
 				"rule add from "+VIP6+" lookup 100",
 				"route add default via "+ClientIP6+" dev client onlink table 100",

@@ -25,6 +25,8 @@ type Subject struct {
 	Detach func(rig *namespaces.Rig) []string
 	// Transparent tells that real servers see their clients' addresses.
 	Transparent bool
+	// LargeTable tells that mh's table is larger than the kernel's, so that other servers are picked.
+	LargeTable bool
 	// Outlives tells that connections go on when the process ends, be it by SIGKILL, and that another one finds them.
 	// Otherwise they go on when SIGUSR2 replaces it.
 	Outlives bool

@@ -15,8 +15,8 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/need"
 )
 
-// pass is a program that leaves every packet alone.
-func pass(t *testing.T) *ebpf.Program {
+// passing is a program that leaves every packet alone.
+func passing(t *testing.T) *ebpf.Program {
 	t.Helper()
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SchedCLS, License: "MIT",
@@ -58,7 +58,7 @@ func TestAttach(t *testing.T) {
 }
 
 func testAttach(t *testing.T, dir string, noTCX bool) error {
-	first, second := pass(t), pass(t)
+	first, second := passing(t), passing(t)
 	p, err := openPins(dir)
 	if err != nil {
 		return err

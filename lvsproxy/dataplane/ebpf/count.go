@@ -1,7 +1,6 @@
 package ebpf
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -63,11 +62,6 @@ func (k *kernel) count(f *front) {
 		})
 	}
 }
-
-// load is how many connections a server has.
-type load struct{ active, inactive, persistent int64 }
-
-func (d *Dataplane) sweep(context.Context) {}
 
 // flagsOf returns what else the programs have to know of a service.
 func flagsOf(s service.Snapshot) (flags uint32) {

@@ -53,6 +53,8 @@ type Dataplane struct {
 	options Options
 	log     *slog.Logger
 	wake    chan struct{} // some front is dirty
+	pass    *pass         // of the goroutine that sweeps
+	using   sync.RWMutex  // held while the maps are read without mu; taken after that
 
 	mu       sync.Mutex // of what follows, and of the fronts
 	kernel   *kernel    // nil while nothing is open
@@ -228,6 +230,9 @@ func (d *Dataplane) Shutdown(context.Context) (ended int) {
 		}
 	}
 	clear(d.fronts)
+	d.using.Lock()
+	defer d.using.Unlock()
+	d.pass = nil
 	d.kernel.close()
 	d.kernel, d.attached, d.stop = nil, nil, nil
 	return 0

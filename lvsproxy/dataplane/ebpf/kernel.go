@@ -32,6 +32,7 @@ type serverName struct {
 type kernel struct {
 	pins     *pins
 	log      *slog.Logger
+	closed   bool // guarded by the dataplane's using
 	objects  bpf.KernelObjects
 	registry *ebpf.Map // the number of each service, also of those that take no new connections
 	memory   []byte    // of the map loads
@@ -160,6 +161,7 @@ func readArray[T any](m *ebpf.Map, n uint32) ([]T, error) {
 
 // close lets go of programs and maps, which go on as they are pinned or attached, and of the folder.
 func (k *kernel) close() {
+	k.closed = true
 	if k.memory != nil {
 		unix.Munmap(k.memory)
 		k.memory, k.loads = nil, nil
