@@ -145,10 +145,11 @@ func TestKernelRestart(t *testing.T) {
 	ts.move("after the start that followed")
 
 	p.signal(syscall.SIGUSR2)
+	p.successor(t)
 	p.await("handed over")
 	ts.move("during a handover")
-	if err := p.exit(); err != nil {
-		t.Error(err)
+	if state, err := p.cmd.Process.Wait(); err != nil || !state.Success() {
+		t.Errorf("the process that handed over ended with %v, %v", state, err)
 	}
 	ts.move("after a handover")
 	more.move("after all that")

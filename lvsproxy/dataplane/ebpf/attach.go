@@ -94,6 +94,9 @@ func (a *attachments) follow() (stop func(), err error) {
 // refresh attaches to the interfaces that have come, and forgets those that have gone. An interface that takes no program
 // is logged, once; the error says that none took any.
 func (a *attachments) refresh() error {
+	if a.pins.lent.Load() {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	wanted, err := a.wanted()

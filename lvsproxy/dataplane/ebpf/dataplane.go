@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -165,8 +166,10 @@ func (d *Dataplane) run(ctx context.Context) {
 		case <-d.wake:
 			d.syncAll()
 		case <-ticker.C:
-			d.syncAll() // also those that could not be brought there before
-			d.sweep(ctx)
+			if d.owns() {
+				d.syncAll() // also those that could not be brought there before
+				d.sweep(ctx)
+			}
 		}
 	}
 }
@@ -175,6 +178,9 @@ func (d *Dataplane) run(ctx context.Context) {
 func (d *Dataplane) syncAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.kernel.pins.lent.Load() {
+		return // what is dirty stays so
+	}
 	for _, f := range d.fronts {
 		if f.closed || !f.dirty.Swap(false) {
 			continue
@@ -202,6 +208,31 @@ func (d *Dataplane) Close(s *service.Service) {
 	}
 }
 
+// Sockets lets another process take the maps over, for as long as that takes: it has no sockets to give. Until the other
+// process has ended, if it fails, this one changes nothing in the kernel.
+func (d *Dataplane) Sockets() ([]*os.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kernel == nil {
+		return nil, nil
+	}
+	return nil, d.kernel.pins.lend()
+}
+
+// owns reports whether the maps are this process's to change. If another one was to take them and has not, they are again.
+func (d *Dataplane) owns() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.kernel.pins.lent.Load() {
+		return true
+	}
+	if !d.kernel.pins.reclaim() {
+		return false
+	}
+	d.log.Warn("nobody has taken the maps over; this process goes on with them")
+	return true
+}
+
 // Leave implements [service.Leaver].
 func (d *Dataplane) Leave() {
 	d.mu.Lock()
@@ -222,7 +253,7 @@ func (d *Dataplane) Shutdown(context.Context) (ended int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.fronts {
-		if f.closed || d.leave || !f.service.Spec().CleanStop {
+		if f.closed || d.leave || d.kernel.pins.lent.Load() || !f.service.Spec().CleanStop {
 			continue
 		}
 		if err := d.kernel.closeFront(f); err != nil {

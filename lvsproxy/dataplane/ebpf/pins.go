@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +23,10 @@ var ErrInUse = errors.New("another lvsproxy keeps the maps")
 
 // pins is a folder in a bpffs, locked for this process: what is pinned there lives on without it.
 type pins struct {
-	root string // with the versions' folders
-	lock *os.File
+	root   string // with the versions' folders
+	lock   *os.File
+	lent   atomic.Bool // the lock is another's to take
+	lentAt time.Time   // guarded by the dataplane's mu
 }
 
 // openPins makes the folder if need be, and locks it. A bpffs is mounted where none is.
@@ -75,6 +79,32 @@ func (p *pins) remove() error {
 		return fmt.Errorf("unpin: %w", err)
 	}
 	return nil
+}
+
+// lend gives the lock to whoever takes it: the process that is to take this one's place. Until reclaim this one must not
+// change anything.
+func (p *pins) lend() error {
+	p.lent.Store(true)
+	p.lentAt = time.Now()
+	if err := unix.Flock(int(p.lock.Fd()), unix.LOCK_UN); err != nil {
+		return fmt.Errorf("unlock %s: %w", p.root, err)
+	}
+	return nil
+}
+
+// heirTime is how long the process that is to take this one's place has to take the lock.
+const heirTime = 10 * time.Second
+
+// reclaim takes a lock back that was lent and that nobody has taken. It reports whether this process has it.
+func (p *pins) reclaim() bool {
+	if !p.lent.Load() {
+		return true
+	}
+	if time.Since(p.lentAt) < heirTime || unix.Flock(int(p.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return false
+	}
+	p.lent.Store(false)
+	return true
 }
 
 // close gives the lock back.
