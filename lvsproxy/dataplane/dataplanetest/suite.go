@@ -73,13 +73,15 @@ func Run(t *testing.T, s Subject) {
 	for _, forward := range s.Forwards {
 		for _, f := range families {
 			t.Run(string(forward)+"/"+f.name, func(t *testing.T) {
-				for _, b := range behaviours {
-					t.Run(b.name, func(t *testing.T) {
+				for i, b := range behaviours {
+					if passed := t.Run(b.name, func(t *testing.T) {
 						if why := s.Lacks[b.name]; why != "" {
 							t.Skip(why) // what the dataplane cannot, and not what the machine lacks
 						}
 						b.run(newBed(t, rig, s, program, forward, f))
-					})
+					}); !passed && i == 0 {
+						t.Fatal("the rest is not tried: each would wait in vain")
+					}
 				}
 			})
 		}
