@@ -91,7 +91,7 @@ func size(p *pins, spec *ebpf.CollectionSpec, o Options, log *slog.Logger) error
 		bpf.KernelMapServers: servers, bpf.KernelMapLoads: servers, bpf.KernelMapTallies: servers,
 	}
 	for name, m := range spec.Maps {
-		if m.Name == "" || name[0] == '.' { // constants of a program
+		if name[0] == '.' || name == bpf.KernelMapDrafts { // constants, and what is forgotten with each packet
 			continue
 		}
 		m.Pinning = ebpf.PinByName

@@ -15,6 +15,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#include "icmp.h"
 #include "packet.h"
 #include "schedule.h"
 #include "state.h"
@@ -53,6 +54,8 @@ static __always_inline void carried(__u32 server, __u32 bytes, int out)
 /* towards sends a packet of a client to the server of its connection. */
 __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 {
+	struct bpf_fib_lookup fib = {};
+
 	if (!p || !c)
 		return TC_ACT_SHOT;
 	carried(c->server, p->bytes, 0);
@@ -60,24 +63,76 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 		return TC_ACT_UNSPEC;
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
+	long rc = way(skb, p, &p->flow.from, &c->rip, &fib);
+
+	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+		if (p->whole)
+			return too_big(skb, p, fib.mtu_result);
+		if (c->forward != FORWARD_MASQ)
+			return drop(DROP_TOO_BIG);
+		rewrite(skb, p, 0, &c->rip, c->port);
+		return TC_ACT_UNSPEC; /* the machine forwards it, in pieces */
+	}
 	if (c->forward == FORWARD_MASQ) {
 		hop(skb, p);
 		rewrite(skb, p, 0, &c->rip, c->port);
 	}
-	return route(skb, p, &p->flow.from, &c->rip);
+	return go(skb, &fib, rc);
 }
 
 /* back sends a packet of a server to the client, as if the VIP had sent it. */
 __noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, struct flow *client)
 {
+	struct bpf_fib_lookup fib = {};
+
 	if (!p || !c || !client)
 		return TC_ACT_SHOT;
 	carried(c->server, p->bytes, 1);
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
+	long rc = way(skb, p, &client->to, &client->from, &fib);
+
+	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+		if (p->whole)
+			return too_big(skb, p, fib.mtu_result);
+		rewrite(skb, p, 1, &client->to, client->to_port);
+		return TC_ACT_UNSPEC;
+	}
 	hop(skb, p);
 	rewrite(skb, p, 1, &client->to, client->to_port);
-	return route(skb, p, &client->to, &client->from);
+	return go(skb, &fib, rc);
+}
+
+/* error passes on an error of ICMP that is about a connection, with what it quotes changed as the receiver knows it. */
+__noinline int error(struct __sk_buff *skb)
+{
+	struct concerned what = {};
+	struct packet p = {};
+	struct bpf_fib_lookup fib = {};
+
+	if (skb->protocol == bpf_htons(ETH_P_IP) ? !concerns4(skb, &what) : !concerns6(skb, &what))
+		return TC_ACT_UNSPEC;
+	p.v6 = what.v6;
+	p.flow.protocol = what.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	struct conn *c = bpf_map_lookup_elem(&conns, &what.flow);
+
+	if (c) { /* about what a server has sent */
+		if (c->forward == FORWARD_LOCAL)
+			return TC_ACT_UNSPEC;
+		long rc = way(skb, &p, &what.flow.from, &c->rip, &fib);
+
+		if (c->forward == FORWARD_MASQ) {
+			requote(skb, &what, 1, &c->rip, c->port);
+			readdress(skb, &what, &what.flow.to, &c->rip);
+		}
+		return go(skb, &fib, rc);
+	}
+	struct flow *client = bpf_map_lookup_elem(&replies, &what.flow);
+
+	if (!client)
+		return TC_ACT_UNSPEC;
+	requote(skb, &what, 0, &client->to, client->to_port); /* about what the client has sent */
+	return TC_ACT_UNSPEC; /* it is sent to the client already */
 }
 
 /* forget removes a connection whose time is up, or in whose place another one comes. */
@@ -129,14 +184,12 @@ __noinline int keep(struct flow *f, struct conn *c, int half)
 /* promote gives a connection whose client has answered the server's SYN its place among the others. */
 __noinline int promote(struct flow *f, struct conn *half)
 {
-	struct conn c;
 	struct flow reply = {};
 
 	if (!f || !half)
 		return 0;
-	c = *half;
-	reverse(f, &c, &reply);
-	if (!keep(f, &c, 0))
+	reverse(f, half, &reply);
+	if (!keep(f, half, 0))
 		return 0;
 	bpf_map_delete_elem(&half_replies, &reply);
 	bpf_map_delete_elem(&halves, f);
@@ -256,7 +309,7 @@ int ingress(struct __sk_buff *skb)
 		count_drop(DROP_FRAGMENT);
 		return TC_ACT_UNSPEC;
 	default:
-		return TC_ACT_UNSPEC;
+		return error(skb);
 	}
 	int opening = p.flow.protocol == IPPROTO_TCP && p.l4 && (p.flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN;
 
@@ -281,9 +334,11 @@ int ingress(struct __sk_buff *skb)
 	if (c) {
 		if (!expired(c)) {
 			step(c, &p, c->forward == FORWARD_MASQ ? FROM_CLIENT : FROM_CLIENT_ONLY);
+			int verdict = towards(skb, &p, c);
+
 			if (c->state != STATE_SYN_RECV)
-				promote(&p.flow, c);
-			return towards(skb, &p, c);
+				promote(&p.flow, c); /* after which its place may be another's */
+			return verdict;
 		}
 		forget(&p.flow, c, 1);
 		return fresh(skb, &p);

@@ -187,6 +187,7 @@ type KernelTuning struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	KernelMapConns             = "conns"
+	KernelMapDrafts            = "drafts"
 	KernelMapDrops             = "drops"
 	KernelMapFragments         = "fragments"
 	KernelMapHalfReplies       = "half_replies"
@@ -257,6 +258,7 @@ type KernelProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelMapSpecs struct {
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Drops       *ebpf.MapSpec `ebpf:"drops"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfReplies *ebpf.MapSpec `ebpf:"half_replies"`
@@ -303,6 +305,7 @@ func (o *KernelObjects) Close() error {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelMaps struct {
 	Conns       *ebpf.Map `ebpf:"conns"`
+	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Drops       *ebpf.Map `ebpf:"drops"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfReplies *ebpf.Map `ebpf:"half_replies"`
@@ -320,6 +323,7 @@ type KernelMaps struct {
 func (m *KernelMaps) Close() error {
 	return _KernelClose(
 		m.Conns,
+		m.Drafts,
 		m.Drops,
 		m.Fragments,
 		m.HalfReplies,

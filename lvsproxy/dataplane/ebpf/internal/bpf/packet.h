@@ -20,6 +20,8 @@ struct packet {
 	__u8 flags;      /* of TCP */
 	__u8 ttl;
 	__u8 fragment;   /* it is a piece, the first one or a later one */
+	__u8 whole;      /* it must not be cut into pieces */
+	__u8 zero[3];
 };
 
 enum verdict {
@@ -102,6 +104,7 @@ static __always_inline int parse4(struct __sk_buff *skb, struct packet *p)
 	p->ttl = ip.ttl;
 	p->l4 = L3 + ip.ihl * 4;
 	p->bytes = skb->len - L3;
+	p->whole = !!(ip.frag_off & bpf_htons(0x4000));
 	p->fragment = !!(ip.frag_off & bpf_htons(IP_MF | IP_OFFSET));
 	return ports(skb, p, ip.id, !(ip.frag_off & bpf_htons(IP_OFFSET)));
 }
@@ -137,7 +140,7 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p)
 	p->flow.protocol = ip.nexthdr;
 	p->ttl = ip.hop_limit;
 	p->bytes = skb->len - L3;
-	p->v6 = 1;
+	p->v6 = p->whole = 1;
 	return ports(skb, p, f.id, !(f.offset & bpf_htons(0xfff8)));
 }
 
@@ -193,32 +196,56 @@ static __always_inline void hop(struct __sk_buff *skb, struct packet *p)
 	bpf_skb_store_bytes(skb, L3 + 8, &ttl, 1, 0);
 }
 
-/* route sends a packet on its way to an address, as the machine's routes say. */
-static __always_inline int route(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to)
+/* segment_bytes is how large the largest IP packet is that this one goes out as: with segmentation offload, one stands for many. */
+static __always_inline __u32 segment_bytes(struct __sk_buff *skb, struct packet *p)
 {
-	struct bpf_fib_lookup fib = {.ifindex = skb->ingress_ifindex, .l4_protocol = p->flow.protocol};
+	__u32 header = 8;
+	__u8 words;
 
-	if (p->v6) {
-		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, from, 16);
-		__builtin_memcpy(fib.ipv6_dst, to, 16);
-	} else {
-		fib.family = AF_INET;
-		__builtin_memcpy(&fib.ipv4_src, from->bytes + 12, 4);
-		__builtin_memcpy(&fib.ipv4_dst, to->bytes + 12, 4);
+	if (!skb->gso_size || !p->l4)
+		return p->bytes;
+	if (p->flow.protocol == IPPROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, p->l4 + 12, &words, 1))
+			return p->bytes;
+		header = words >> 4 << 2;
 	}
-	long rc = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return p->l4 - L3 + header + skb->gso_size;
+}
 
+/* way finds out how a packet gets to an address, as the machine's routes say. */
+static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to,
+				struct bpf_fib_lookup *fib)
+{
+	__u32 bytes = segment_bytes(skb, p);
+
+	fib->ifindex = skb->ingress_ifindex;
+	fib->l4_protocol = p->flow.protocol;
+	fib->tot_len = bytes > 0xffff ? 0xffff : bytes;
+	if (p->v6) {
+		fib->family = AF_INET6;
+		__builtin_memcpy(fib->ipv6_src, from, 16);
+		__builtin_memcpy(fib->ipv6_dst, to, 16);
+	} else {
+		fib->family = AF_INET;
+		__builtin_memcpy(&fib->ipv4_src, from->bytes + 12, 4);
+		__builtin_memcpy(&fib->ipv4_dst, to->bytes + 12, 4);
+	}
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+}
+
+/* go sends a packet the way that was found. */
+static __always_inline int go(struct __sk_buff *skb, struct bpf_fib_lookup *fib, long rc)
+{
 	if (rc == BPF_FIB_LKUP_RET_SUCCESS) {
-		bpf_skb_store_bytes(skb, 0, fib.dmac, 6, 0);
-		bpf_skb_store_bytes(skb, 6, fib.smac, 6, 0);
-		return bpf_redirect(fib.ifindex, 0);
+		bpf_skb_store_bytes(skb, 0, fib->dmac, 6, 0);
+		bpf_skb_store_bytes(skb, 6, fib->smac, 6, 0);
+		return bpf_redirect(fib->ifindex, 0);
 	}
 	if (rc == BPF_FIB_LKUP_RET_NO_NEIGH) {
-		struct bpf_redir_neigh next = {.nh_family = fib.family};
+		struct bpf_redir_neigh next = {.nh_family = fib->family};
 
-		__builtin_memcpy(next.ipv6_nh, fib.ipv6_dst, 16);
-		return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
+		__builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, 16);
+		return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
 	}
 	return drop(DROP_NO_ROUTE);
 }
