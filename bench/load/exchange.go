@@ -19,6 +19,9 @@ import (
 // keeps the port in TIME_WAIT for a minute; if that were this machine, it would soon have none left.
 const closeWait = 50 * time.Millisecond
 
+// freshFor is how long a kept connection needs no look whether the server has closed it.
+const freshFor = time.Millisecond
+
 // readBuffer also bounds the header of an answer.
 const readBuffer = 8 << 10
 
@@ -173,7 +176,7 @@ func excerpt(body []byte) string {
 func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool) {
 	if t.keepAlive && again && p.reader.Buffered() == 0 {
 		conn.SetDeadline(time.Time{}) // or the check before its next use would find it over
-		u.conn = conn
+		u.conn, u.used = conn, time.Now()
 		return
 	}
 	if p.reader.Buffered() == 0 {
@@ -206,7 +209,7 @@ type protocol interface {
 func (t *target) connect(ctx context.Context, u *user, deadline time.Time) (*net.TCPConn, error) {
 	if conn := u.conn; conn != nil {
 		u.conn = nil
-		if idle(conn) {
+		if time.Since(u.used) < freshFor || idle(conn) {
 			return conn, nil
 		}
 		conn.Close()

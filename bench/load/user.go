@@ -31,6 +31,7 @@ type user struct {
 	baked    time.Time
 	id       string       // of its session, where no page keeps it in a cookie
 	conn     *net.TCPConn // kept between requests, or nil
+	used     time.Time    // when it was last used
 	verifier *Verifier
 }
 
