@@ -142,9 +142,20 @@ func step(ctx context.Context, ddl *sql.Conn, engine string, version int) error 
 // Check returns an error that tells what to do unless the database has the schema that this program works with.
 func Check(ctx context.Context, db *sql.DB) error {
 	version, err := installedVersion(ctx, db)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("check schema: %w", explain(err))
+	}
+	return Fits(version)
+}
+
+// ErrMissing says that the database has no schema.
+var ErrMissing error = &MismatchError{reason: "the schema is not there; run: sessiond schema apply --dsn …"}
+
+// Fits returns an error that tells what to do unless a version is the one that this program works with.
+func Fits(version int) error {
+	switch {
+	case version < 0:
+		return ErrMissing
 	case version == 0:
 		return &MismatchError{reason: "only a beginning of the schema is there; run: sessiond schema apply --dsn …"}
 	case version < Version:
@@ -202,7 +213,7 @@ func explain(err error) error {
 	if errors.As(err, &e) {
 		switch e.Number {
 		case errNoSuchTable:
-			return &MismatchError{reason: "the schema is not there; run: sessiond schema apply --dsn …"}
+			return ErrMissing
 		case errUnknownDatabase:
 			return &MismatchError{reason: e.Message + "; create it: CREATE DATABASE …, then run: sessiond schema apply --dsn …"}
 		}

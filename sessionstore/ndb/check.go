@@ -30,17 +30,81 @@ type holding struct {
 	chunks  int
 }
 
-func (s statements) check(ctx context.Context) (faults []error, err error) {
-	report := func(id []byte, format string, args ...any) {
-		if len(faults) < maxFaults {
-			faults = append(faults, fmt.Errorf("%v: %s", sessionstore.Key(id), fmt.Sprintf(format, args...)))
-		}
+// audit compares rows with each other. The rows of session come first.
+type audit struct {
+	faults   []error
+	expected map[sessionstore.Key]holding          // chunks
+	subjects map[sessionstore.Key]sessionstore.Key // of sessions
+}
+
+func newAudit() *audit {
+	return &audit{expected: map[sessionstore.Key]holding{}, subjects: map[sessionstore.Key]sessionstore.Key{}}
+}
+
+func (a *audit) report(id []byte, format string, args ...any) {
+	if len(a.faults) < maxFaults {
+		a.faults = append(a.faults, fmt.Errorf("%v: %s", sessionstore.Key(id), fmt.Sprintf(format, args...)))
 	}
-	expected := map[sessionstore.Key]holding{}
-	subjects := map[sessionstore.Key]sessionstore.Key{}
+}
+
+// session takes a row of session.
+func (a *audit) session(id []byte, r record, due int64, size int) {
+	if fault := r.fault(due, size); fault != "" {
+		a.report(id, "%s", fault)
+	}
+	if len(r.Subject) > 0 {
+		a.subjects[sessionstore.Key(id)] = r.subject()
+	}
+	if r.Chunks > 0 {
+		a.expected[sessionstore.Key(id)] = holding{r.Version, r.Chunks}
+	}
+}
+
+// subject takes a row of subject.
+func (a *audit) subject(id, subject []byte) {
+	if key := sessionstore.Key(id); a.subjects[key] == sessionstore.Key(subject) {
+		delete(a.subjects, key)
+		return
+	}
+	a.report(id, "is listed under a subject that it does not name")
+}
+
+// chunks takes the chunks of one version: how many there are, the greatest number, the least size.
+func (a *audit) chunks(id []byte, version uint64, count, last, least int) {
+	want, ok := a.expected[sessionstore.Key(id)]
+	if !ok || want.version != version {
+		a.report(id, "%d chunks of version %d without their session", count, version)
+		return
+	}
+	if want.chunks != count || last != count-1 || least < 1 {
+		a.report(id, "version %d has %d chunks up to number %d, want %d", version, count, last, want.chunks)
+	}
+	delete(a.expected, sessionstore.Key(id))
+}
+
+// end reports what did not come, and returns all faults.
+func (a *audit) end() []error {
+	for id := range a.subjects {
+		a.report(id[:], "is not listed under its subject")
+	}
+	for id, want := range a.expected {
+		a.report(id[:], "the %d chunks of version %d are missing", want.chunks, want.version)
+	}
+	return a.faults
+}
+
+func (s statements) check(ctx context.Context) (faults []error, err error) {
+	a := newAudit()
+	if err := errors.Join(s.auditSessions(ctx, a), s.auditSubjects(ctx, a), s.auditChunks(ctx, a)); err != nil {
+		return nil, err
+	}
+	return a.end(), nil
+}
+
+func (s statements) auditSessions(ctx context.Context, a *audit) error {
 	rows, err := s.q.QueryxContext(ctx, "SELECT id, "+recordColumns+", due, LENGTH(payload) AS size FROM session")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -51,30 +115,14 @@ func (s statements) check(ctx context.Context) (faults []error, err error) {
 			Size int    `db:"size"`
 		}
 		if err := rows.StructScan(&r); err != nil {
-			return nil, err
+			return err
 		}
-		if fault := r.fault(r.Due, r.Size); fault != "" {
-			report(r.ID, "%s", fault)
-		}
-		if len(r.Subject) > 0 {
-			subjects[sessionstore.Key(r.ID)] = r.subject()
-		}
-		if r.Chunks > 0 {
-			expected[sessionstore.Key(r.ID)] = holding{r.Version, r.Chunks}
-		}
+		a.session(r.ID, r.record, r.Due, r.Size)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, err
-	}
-	if err := s.checkSubjects(ctx, subjects, report); err != nil {
-		return nil, err
-	}
-	err = s.checkChunks(ctx, expected, report)
-	return faults, err
+	return rows.Err()
 }
 
-// checkSubjects compares the rows of subject with what the sessions say about it.
-func (s statements) checkSubjects(ctx context.Context, expected map[sessionstore.Key]sessionstore.Key, report func([]byte, string, ...any)) error {
+func (s statements) auditSubjects(ctx context.Context, a *audit) error {
 	var rows []struct {
 		ID      []byte `db:"id"`
 		Subject []byte `db:"subject"`
@@ -83,17 +131,27 @@ func (s statements) checkSubjects(ctx context.Context, expected map[sessionstore
 		return err
 	}
 	for _, r := range rows {
-		id := sessionstore.Key(r.ID)
-		if expected[id] != sessionstore.Key(r.Subject) {
-			report(r.ID, "is listed under a subject that it does not name")
-			continue
-		}
-		delete(expected, id)
-	}
-	for id := range expected {
-		report(id[:], "is not listed under its subject")
+		a.subject(r.ID, r.Subject)
 	}
 	return nil
+}
+
+func (s statements) auditChunks(ctx context.Context, a *audit) error {
+	rows, err := s.q.QueryxContext(ctx, "SELECT id, ver, COUNT(*), MAX(seq), MIN(LENGTH(data)) FROM chunk GROUP BY id, ver")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		var version uint64
+		var count, last, least int
+		if err := rows.Scan(&id, &version, &count, &last, &least); err != nil {
+			return err
+		}
+		a.chunks(id, version, count, last, least)
+	}
+	return rows.Err()
 }
 
 // fault returns what is wrong with a row, if anything.
@@ -123,34 +181,4 @@ func (r record) fault(purge int64, size int) string {
 		return "not due for collection when it is gone"
 	}
 	return ""
-}
-
-// checkChunks compares the chunks with what the sessions say about them.
-func (s statements) checkChunks(ctx context.Context, expected map[sessionstore.Key]holding, report func([]byte, string, ...any)) error {
-	rows, err := s.q.QueryxContext(ctx, "SELECT id, ver, COUNT(*), MAX(seq), MIN(LENGTH(data)) FROM chunk GROUP BY id, ver")
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id []byte
-		var version uint64
-		var count, last, least int
-		if err := rows.Scan(&id, &version, &count, &last, &least); err != nil {
-			return err
-		}
-		want, ok := expected[sessionstore.Key(id)]
-		switch {
-		case !ok || want.version != version:
-			report(id, "%d chunks of version %d without their session", count, version)
-			continue
-		case want.chunks != count || last != count-1 || least < 1:
-			report(id, "version %d has %d chunks up to number %d, want %d", version, count, last, want.chunks)
-		}
-		delete(expected, sessionstore.Key(id))
-	}
-	for id, want := range expected {
-		report(id[:], "the %d chunks of version %d are missing", want.chunks, want.version)
-	}
-	return rows.Err()
 }

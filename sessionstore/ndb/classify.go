@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/lvsession/lvsession/sessionstore/ndb/internal/api"
 )
 
 // class is what an error of a statement or a commit means for the transaction it belongs to.
@@ -46,10 +48,13 @@ func (e *commitError) Unwrap() error { return e.cause }
 func classify(err error) class {
 	var server *mysql.MySQLError
 	var commit *commitError
+	var data *api.Error
 	switch {
+	case errors.As(err, &data):
+		return classifyAPI(data)
 	case errors.As(err, &commit):
 		// What passes for rolled back while data nodes fail may have been committed by the one that takes over.
-		if c := classify(commit.cause); c != rolledBack {
+		if c := classify(commit.cause); c != rolledBack || isAborted(commit.cause) {
 			return c
 		}
 		return unknown
@@ -163,6 +168,36 @@ func classifyServer(e *mysql.MySQLError) class {
 	return serverErrors[e.Number]
 }
 
+// isAborted tells whether a commit that passes for rolled back surely is: a data node said why.
+func isAborted(err error) bool {
+	var e *api.Error
+	if errors.Is(err, errRace) {
+		return true
+	}
+	return errors.As(err, &e) && ndbErrors[e.Code] == rolledBack
+}
+
+// classifyAPI tells what an error of the NDB API means. Its status is worth more than the server's number in its place: what
+// is temporary had no effect, what is of unknown result may have had.
+func classifyAPI(e *api.Error) class {
+	if c, ok := ndbErrors[e.Code]; ok && (c == full || c == elsewhere) {
+		return c
+	}
+	if e.Code == api.Duplicate || e.Code == api.NoRow {
+		return rolledBack // the row came or went since the transaction looked
+	}
+	switch e.Status {
+	case api.Unknown:
+		return unknown
+	case api.Temporary:
+		return rolledBack
+	}
+	if c, ok := ndbErrors[e.Code]; ok {
+		return c
+	}
+	return broken
+}
+
 const (
 	errDuplicate     = 1062 // duplicate entry
 	errDuplicateName = 1586 // duplicate entry, with the key's name
@@ -171,6 +206,9 @@ const (
 
 // isDuplicate tells whether an INSERT found that there is a row already.
 func isDuplicate(err error) bool {
+	if api.Is(err, api.Duplicate) {
+		return true
+	}
 	var e *mysql.MySQLError
 	return errors.As(err, &e) && (e.Number == errDuplicate || e.Number == errDuplicateName || e.Number == errDuplicateOld)
 }

@@ -93,23 +93,38 @@ func (s statements) lock(ctx context.Context, key sessionstore.Key, l lease, now
 			return l.granted(), err
 		}
 		held, err := s.lease(ctx, key, "")
-		switch {
-		case err != nil:
+		if err != nil {
 			return sessionstore.Lease{}, err
-		case !held.found:
+		}
+		if !held.found {
 			if err := s.insertLease(ctx, key, l); !isDuplicate(err) {
 				return l.granted(), err
 			}
-		case held.Stamp == l.Stamp:
-			return held.granted(), nil // an earlier try took it
-		case held.Ends > now:
-			return sessionstore.Lease{}, &sessionstore.LockedError{Until: time.UnixMilli(held.Ends)}
-		default:
-			// The clock that gave the last token was ahead of ours, or the lease was released between the two statements.
-			l.Token = max(l.Token, held.Token+1)
+			continue
+		}
+		if l, err = held.yield(l, now); err != nil {
+			return sessionstore.Lease{}, err
+		}
+		if l == held {
+			return l.granted(), nil
 		}
 	}
 	return sessionstore.Lease{}, errRace
+}
+
+// yield decides what becomes of a lease that another wants to take the place of: it stays if an earlier try of the same lock
+// took it, and the error is a LockedError if it has not ended. Else the other's token is made greater, if it has to be: the
+// clock that gave the last one was ahead of ours.
+func (l lease) yield(to lease, now int64) (lease, error) {
+	switch {
+	case l.found && l.Stamp == to.Stamp:
+		return l, nil
+	case l.found && l.Ends > now:
+		return lease{}, &sessionstore.LockedError{Until: time.UnixMilli(l.Ends)}
+	case l.found:
+		to.Token = max(to.Token, l.Token+1)
+	}
+	return to, nil
 }
 
 // Leased implements [sessionstore.Store].
@@ -149,29 +164,20 @@ func (s statements) lease(ctx context.Context, key sessionstore.Key, lock string
 	return l, err
 }
 
-// held returns the key's latest lease and locks it, so that nobody takes it before the transaction ends. The error is
-// ErrConflict unless the token is this lease's.
-func (s statements) held(ctx context.Context, key sessionstore.Key, token uint64, now int64) (lease, error) {
-	l, err := s.lease(ctx, key, "FOR UPDATE")
-	if err == nil && !l.holds(token, now) {
-		err = sessionstore.ErrConflict
-	}
-	return l, err
+// lockLease implements [tables].
+func (s statements) lockLease(ctx context.Context, key sessionstore.Key) (lease, error) {
+	return s.lease(ctx, key, "FOR UPDATE")
 }
 
-// moveLease makes the lease with this token that of another key. The error is ErrConflict if it is not old's latest.
-func (s statements) moveLease(ctx context.Context, old, new sessionstore.Key, token uint64, now int64) error {
-	l, err := s.held(ctx, old, token, now)
-	if err != nil {
-		return err
-	}
-	if _, err := s.exec(ctx, "UPDATE lease SET ends = 0 WHERE id = ?", old[:]); err != nil {
-		return err
-	}
-	if _, err := s.exec(ctx, "DELETE FROM lease WHERE id = ?", new[:]); err != nil {
-		return err
-	}
-	return raced(s.insertLease(ctx, new, l))
+// updateLease puts a lease in the place of another, of which the transaction has locked the row.
+func (s statements) updateLease(ctx context.Context, key sessionstore.Key, l lease) error {
+	_, err := s.exec(ctx, "UPDATE lease SET "+leaseSet+" WHERE id = ?", append(l.values(), key[:])...)
+	return err
+}
+
+func (s statements) deleteLease(ctx context.Context, key sessionstore.Key) error {
+	_, err := s.exec(ctx, "DELETE FROM lease WHERE id = ?", key[:])
+	return err
 }
 
 // Unlock implements [sessionstore.Store].

@@ -25,56 +25,15 @@ func (s *Store) readAlone(key sessionstore.Key) work[sessionstore.Session] {
 	return func(ctx context.Context, conn *sqlx.Conn, _ *attempt) (sessionstore.Session, error) {
 		now := s.clock()
 		for range rereads {
-			session, err := statements{conn}.read(ctx, key, now)
+			session, err := transaction{statements{conn}}.read(ctx, key, now)
 			if !errors.Is(err, errTorn) {
 				return session, err
 			}
 		}
 		return inTransaction(ctx, conn, func(tx statements) (sessionstore.Session, error) {
-			at, _, err := tx.resolve(ctx, key, now, tx.lockRecord)
-			if err != nil {
-				return sessionstore.Session{}, err
-			}
-			return tx.read(ctx, at, now)
+			return transaction{tx}.readLocked(ctx, key, now)
 		})
 	}
-}
-
-// read reads a session and its payload.
-func (s statements) read(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
-	var payload []byte
-	at, r, err := s.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
-		r, payload, err = s.recordAndHead(ctx, key)
-		return r, err
-	})
-	if err != nil {
-		return sessionstore.Session{}, err
-	}
-	if at != key && !r.found {
-		// NDB commits each data node's rows by themselves. So the alias that a regenerate makes can be seen before the
-		// session that it leads to, for as long as nodes take over from one that failed.
-		return sessionstore.Session{}, errTorn
-	}
-	if key = at; r.at(now) != live {
-		return sessionstore.Session{}, sessionstore.ErrNotFound
-	}
-	if payload, err = s.chunks(ctx, key, r, payload); err != nil {
-		return sessionstore.Session{}, err
-	}
-	return r.session(key, payload), nil
-}
-
-// resolve follows aliases to the key that a session lives under, reading each row by get.
-func (s statements) resolve(ctx context.Context, key sessionstore.Key, now int64,
-	get func(context.Context, sessionstore.Key) (record, error)) (sessionstore.Key, record, error) {
-	for range sessionstore.MaxAliasHops + 1 {
-		r, err := get(ctx, key)
-		if err != nil || r.at(now) != alias {
-			return key, r, err
-		}
-		key = r.target()
-	}
-	return key, record{}, errHops
 }
 
 // Write implements [sessionstore.Store].
@@ -115,7 +74,7 @@ func (s statements) writeAny(ctx context.Context, key sessionstore.Key, w sessio
 	if done || err != nil {
 		return version, err
 	}
-	return atomically(ctx, s, func(tx statements) (uint64, error) { return tx.write(ctx, key, w, now, a) })
+	return atomically(ctx, s, func(tx statements) (uint64, error) { return transaction{tx}.write(ctx, key, w, now, a) })
 }
 
 // writeFast writes by one guarded statement, or two under a lease, where that can be; done tells whether it came to a
@@ -191,31 +150,6 @@ func (a *attempt) refusal(r record, w sessionstore.Write, err error) error {
 	return unavailable("write", time.Second, fmt.Errorf("the connection was lost and the session changed since, whether the write took effect is unknown; now: %v", err))
 }
 
-// write writes in a transaction, whatever it takes.
-func (s statements) write(ctx context.Context, key sessionstore.Key, w sessionstore.Write, now int64, a *attempt) (uint64, error) {
-	key, before, err := s.resolve(ctx, key, now, s.lockRecord)
-	if err != nil {
-		return 0, err
-	}
-	if before.found && before.Stamp == a.stamp {
-		return before.Version, nil
-	}
-	after, err := before.write(w, now, a.stamp)
-	if err == nil && w.Token != 0 {
-		_, err = s.held(ctx, key, w.Token, now)
-	}
-	if err != nil {
-		if isContract(err) {
-			err = a.refusal(before, w, err)
-		}
-		return 0, err
-	}
-	if err := raced(s.replace(ctx, key, before, after, w.Payload)); err != nil || !w.Release {
-		return after.Version, err
-	}
-	return after.Version, s.release(ctx, key, w.Token)
-}
-
 // raced makes a duplicate key a reason to begin again: where there was no row, none could be locked.
 func raced(err error) error {
 	if isDuplicate(err) {
@@ -248,7 +182,9 @@ func (s statements) touchAny(ctx context.Context, key sessionstore.Key, t sessio
 	if done || err != nil {
 		return err
 	}
-	_, err = atomically(ctx, s, func(tx statements) (none struct{}, err error) { return none, tx.touch(ctx, key, t, now, a) })
+	_, err = atomically(ctx, s, func(tx statements) (none struct{}, err error) {
+		return none, transaction{tx}.touch(ctx, key, t, now, a)
+	})
 	return err
 }
 
@@ -276,30 +212,6 @@ func (s statements) touchFast(ctx context.Context, key sessionstore.Key, t sessi
 	}
 }
 
-// touch touches in a transaction, whatever it takes.
-func (s statements) touch(ctx context.Context, given sessionstore.Key, t sessionstore.Touch, now int64, a *attempt) error {
-	key, before, err := s.resolve(ctx, given, now, s.lockRecord)
-	if err != nil {
-		return err
-	}
-	after, err := before.touch(t, now, a.stamp)
-	switch {
-	case err != nil:
-		return err
-	case before.at(now) != live:
-		err = raced(s.replace(ctx, key, before, after, nil))
-	case before.Expires != after.Expires:
-		_, err = s.prolong(ctx, key, now, now+t.Idle.Milliseconds())
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.release(ctx, key, t.Release); err != nil || key == given {
-		return err
-	}
-	return s.release(ctx, given, t.Release)
-}
-
 // Destroy implements [sessionstore.Store].
 func (s *Store) Destroy(ctx context.Context, key sessionstore.Key, tombstone time.Duration) error {
 	if err := sessionstore.CheckDuration("tombstone time", tombstone); err != nil {
@@ -320,11 +232,7 @@ func (s *Store) destroyAlone(key sessionstore.Key, tombstone time.Duration) work
 			return effect{}, err
 		}
 		return inTransaction(ctx, conn, func(tx statements) (effect, error) {
-			key, before, err := tx.resolve(ctx, key, now, tx.lockRecord)
-			if err != nil {
-				return effect{}, err
-			}
-			return effect{}, raced(tx.replace(ctx, key, before, before.bury(until), nil))
+			return effect{}, transaction{tx}.destroy(ctx, key, now, until)
 		})
 	}
 }
@@ -339,7 +247,7 @@ func (s *Store) Regenerate(ctx context.Context, old, new sessionstore.Key, g ses
 	}
 	return run(ctx, s, "regenerate", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (sessionstore.Session, error) {
 		return inTransaction(ctx, conn, func(tx statements) (sessionstore.Session, error) {
-			return tx.regenerate(ctx, old, new, g, s.clock(), a)
+			return transaction{tx}.regenerate(ctx, old, new, g, s.clock(), a)
 		})
 	})
 }

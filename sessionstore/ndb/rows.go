@@ -143,24 +143,6 @@ func (s statements) update(ctx context.Context, key sessionstore.Key, r record, 
 	return err
 }
 
-// replace puts a record with its payload in the place of another, of which the transaction has locked the row.
-func (s statements) replace(ctx context.Context, key sessionstore.Key, before, after record, payload []byte) error {
-	if err := s.deleteChunks(ctx, key, before); err != nil {
-		return err
-	}
-	put := s.update
-	if !before.found {
-		put = s.insert
-	}
-	if err := put(ctx, key, after, payload); err != nil {
-		return err
-	}
-	if err := s.moveSubject(ctx, key, before, after); err != nil {
-		return err
-	}
-	return s.insertChunks(ctx, key, after, payload)
-}
-
 // moveSubject makes the rows of subject what two records of a key differ in.
 func (s statements) moveSubject(ctx context.Context, key sessionstore.Key, before, after record) error {
 	if bytes.Equal(before.Subject, after.Subject) {

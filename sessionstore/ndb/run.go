@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -47,6 +48,12 @@ func run[T any](ctx context.Context, s *Store, op string, do work[T]) (T, error)
 
 // resume is [run] for an operation that has begun, and that may have had tries before. The attempt becomes its own.
 func resume[T any](ctx context.Context, s *Store, op string, a *attempt, do work[T]) (T, error) {
+	return leave(ctx, &s.working, func() (T, error) { return tries(ctx, s, op, a, do) })
+}
+
+// leave runs an operation that its caller leaves when the context ends. Then the operation goes on by itself, and counts as
+// working.
+func leave[T any](ctx context.Context, working *sync.WaitGroup, do func() (T, error)) (T, error) {
 	type outcome struct {
 		value T
 		err   error
@@ -56,11 +63,11 @@ func resume[T any](ctx context.Context, s *Store, op string, a *attempt, do work
 		return none, err
 	}
 	if ctx.Done() == nil {
-		return tries(ctx, s, op, a, do)
+		return do()
 	}
 	done := make(chan outcome, 1)
-	s.working.Go(func() {
-		value, err := tries(ctx, s, op, a, do)
+	working.Go(func() {
+		value, err := do()
 		done <- outcome{value, err}
 	})
 	select {

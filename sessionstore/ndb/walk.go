@@ -101,7 +101,18 @@ func (s statements) ofSubject(ctx context.Context, subject sessionstore.Key, aft
 }
 
 // page makes a page of the rows that are sessions and pass the filters.
-func (s *Store) page(ctx context.Context, w sessionstore.Walk, rows []walked, now int64) (p sessionstore.Page, err error) {
+func (s *Store) page(ctx context.Context, w sessionstore.Walk, rows []walked, now int64) (sessionstore.Page, error) {
+	p := pageOf(w, rows, now)
+	if !w.Payload {
+		return p, nil
+	}
+	var err error
+	p.Sessions, err = readAll(ctx, s.Read, p.Sessions)
+	return p, err
+}
+
+// pageOf is page without payloads.
+func pageOf(w sessionstore.Walk, rows []walked, now int64) (p sessionstore.Page) {
 	size := 0
 	for i, r := range rows {
 		r.found = true
@@ -120,10 +131,7 @@ func (s *Store) page(ctx context.Context, w sessionstore.Walk, rows []walked, no
 	if n := len(rows); p.Next == "" && n == w.Limit {
 		p.Next = place{rows[n-1].Due, rows[n-1].ID}.cursor()
 	}
-	if w.Payload {
-		p.Sessions, err = s.readAll(ctx, p.Sessions)
-	}
-	return p, err
+	return p
 }
 
 func (r record) subject() (key sessionstore.Key) {
@@ -132,13 +140,13 @@ func (r record) subject() (key sessionstore.Key) {
 }
 
 // readAll reads the sessions again, with their payloads. It leaves out what has ended meanwhile.
-func (s *Store) readAll(ctx context.Context, list []sessionstore.Session) ([]sessionstore.Session, error) {
+func readAll(ctx context.Context, get func(context.Context, sessionstore.Key) (sessionstore.Session, error), list []sessionstore.Session) ([]sessionstore.Session, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(walkReads)
 	read := make([]sessionstore.Session, len(list))
 	for i, x := range list {
 		group.Go(func() (err error) {
-			if read[i], err = s.Read(ctx, x.Key); errors.Is(err, sessionstore.ErrNotFound) {
+			if read[i], err = get(ctx, x.Key); errors.Is(err, sessionstore.ErrNotFound) {
 				return nil
 			}
 			return err
@@ -167,13 +175,19 @@ func (s *Store) DestroySubject(ctx context.Context, subject sessionstore.Key, to
 	if err := sessionstore.CheckDuration("tombstone time", tombstone); err != nil {
 		return 0, err
 	}
+	return destroyAllOf(ctx, subject, s.Walk, func(key sessionstore.Key) (int, error) { return s.destroyOf(ctx, key, subject, tombstone) })
+}
+
+// destroyAllOf destroys each session of a subject that a walk comes by.
+func destroyAllOf(ctx context.Context, subject sessionstore.Key, walk func(context.Context, sessionstore.Walk) (sessionstore.Page, error),
+	destroy func(sessionstore.Key) (int, error)) (n int, err error) {
 	for w := (sessionstore.Walk{Subject: subject, Limit: destroyPage}); ; {
-		page, err := s.Walk(ctx, w)
+		page, err := walk(ctx, w)
 		if err != nil {
 			return n, err
 		}
 		for _, x := range page.Sessions {
-			gone, err := s.destroyOf(ctx, x.Key, subject, tombstone)
+			gone, err := destroy(x.Key)
 			n += gone
 			if err != nil {
 				return n, err
@@ -187,20 +201,10 @@ func (s *Store) DestroySubject(ctx context.Context, subject sessionstore.Key, to
 }
 
 // destroyOf destroys a session that lives under a key, if it is the subject's, and returns 1 if it did.
-func (s *Store) destroyOf(ctx context.Context, key, subject sessionstore.Key, grave time.Duration) (int, error) {
+func (s *Store) destroyOf(ctx context.Context, key, subject sessionstore.Key, tombstone time.Duration) (int, error) {
 	return run(ctx, s, "destroy", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (int, error) {
 		return inTransaction(ctx, conn, func(tx statements) (int, error) {
-			now := s.clock()
-			r, err := tx.lockRecord(ctx, key)
-			switch {
-			case err != nil:
-				return 0, err
-			case a.uncertain && r.at(now) == tombstone:
-				return 1, nil // by a try before this one
-			case r.at(now) != live || r.subject() != subject:
-				return 0, nil
-			}
-			return 1, tx.replace(ctx, key, r, r.bury(now+grave.Milliseconds()), nil)
+			return transaction{tx}.destroyOf(ctx, key, subject, tombstone, s.clock(), a)
 		})
 	})
 }
@@ -212,15 +216,7 @@ func (s *Store) Import(ctx context.Context, x sessionstore.Session, replace bool
 	}
 	_, err := run(ctx, s, "import", func(ctx context.Context, conn *sqlx.Conn, a *attempt) (int, error) {
 		return inTransaction(ctx, conn, func(tx statements) (int, error) {
-			before, err := tx.lockRecord(ctx, x.Key)
-			if err != nil || before.found && before.Stamp == a.stamp {
-				return 0, err // what an earlier try did
-			}
-			after, err := before.take(x, replace, s.clock(), a.stamp)
-			if err != nil {
-				return 0, err
-			}
-			return 0, raced(tx.replace(ctx, x.Key, before, after, x.Payload))
+			return 0, transaction{tx}.take(ctx, x, replace, s.clock(), a)
 		})
 	})
 	return err

@@ -47,6 +47,8 @@ func (o *Options) fill() error {
 const (
 	managementID = 49
 	firstSQL     = 50
+	firstAPI     = 70
+	apiNodes     = 6 // for programs that are nodes of the cluster themselves
 )
 
 // Account of the SQL nodes, and the database that DSNs name. The password guards nothing: the nodes listen on loopback
@@ -116,7 +118,9 @@ func (c *Cluster) configure() error {
 		names = append(names, "sql"+strconv.Itoa(i))
 		fmt.Fprintf(&b, "[mysqld]\nNodeId=%d\nHostName=127.0.0.1\n", firstSQL+i)
 	}
-	b.WriteString("[api]\nNodeId=70\n[api]\nNodeId=71\n")
+	for i := range apiNodes {
+		fmt.Fprintf(&b, "[api]\nNodeId=%d\n", firstAPI+i)
+	}
 	for _, name := range names {
 		if err := os.MkdirAll(c.path(name), 0o755); err != nil {
 			return err

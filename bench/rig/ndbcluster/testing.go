@@ -21,6 +21,9 @@ import (
 // instead of starting one. Their account must be allowed to create databases.
 const EnvDSNs = "LVSESSION_NDB_DSNS"
 
+// EnvConnect is the environment variable with the address of that cluster's management node, for [SharedConnect].
+const EnvConnect = "LVSESSION_NDB_CONNECT"
+
 // Start starts a cluster for one test that may kill its nodes, and stops it when the test ends. Where there is no NDB
 // Cluster the test is skipped.
 func Start(t testing.TB, o Options) *Cluster {
@@ -64,9 +67,10 @@ func (c *Cluster) remove() {
 
 var shared struct {
 	sync.Mutex
-	dsns []string
-	err  error
-	done bool
+	dsns    []string
+	connect string
+	err     error
+	done    bool
 }
 
 // Shared returns the DSNs of the SQL nodes, at least two, of a cluster that the package's tests share and none may harm.
@@ -83,7 +87,7 @@ func Shared(t testing.TB) []string {
 		shared.done = true
 		var c *Cluster
 		if c, shared.err = startTemp(Options{}); shared.err == nil {
-			shared.dsns = c.DSNs()
+			shared.dsns, shared.connect = c.DSNs(), c.Connect()
 			child.AtEnd(t, c.remove)
 		}
 	}
@@ -94,6 +98,20 @@ func Shared(t testing.TB) []string {
 		t.Fatal(shared.err)
 	}
 	return shared.dsns
+}
+
+// SharedConnect returns the address of the management node of the cluster that [Shared] returns.
+func SharedConnect(t testing.TB) string {
+	t.Helper()
+	Shared(t)
+	if os.Getenv(EnvDSNs) == "" {
+		return shared.connect
+	}
+	connect := os.Getenv(EnvConnect)
+	if connect == "" {
+		t.Fatalf("%s is set and %s is not", EnvDSNs, EnvConnect)
+	}
+	return connect
 }
 
 // Database creates a database for one test and returns the DSNs with its name. It is dropped when the test ends. The
