@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lvsession/lvsession/bench/internal/machine"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
 
@@ -38,18 +37,13 @@ func (o options) one(ctx context.Context, s *site, r *result, f *figuresOf) erro
 	if f.side.script != "" {
 		args = append(args, "-s", f.side.script)
 	}
-	before, err := machine.Busy()
-	if err != nil {
-		return err
-	}
-	out, err := s.rig.Command(ctx, namespaces.Client, "wrk", append(args, "http://"+f.side.addrs[0]+r.load.path)...).CombinedOutput()
+	wrk := s.rig.Command(ctx, namespaces.Client, "wrk", append(args, "http://"+f.side.addrs[0]+r.load.path)...)
+	before := s.ran()
+	out, err := wrk.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("wrk: %w: %s", err, out)
 	}
-	after, err := machine.Busy()
-	if err != nil {
-		return err
-	}
+	ran := s.ran() - before + wrk.ProcessState.UserTime() + wrk.ProcessState.SystemTime()
 	w, err := parseWrk(string(out))
 	if err != nil {
 		return err
@@ -65,7 +59,7 @@ func (o options) one(ctx context.Context, s *site, r *result, f *figuresOf) erro
 	f.rate.Add(work / w.took.Seconds())
 	f.p50.Add(float64(w.p50.Microseconds()) / 1000)
 	f.p99.Add(float64(w.p99.Microseconds()) / 1000)
-	f.processor.Add(float64(after-before) / float64(unit) / work)
+	f.processor.Add(float64(ran) / float64(unit) / work)
 	return nil
 }
 

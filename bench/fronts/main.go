@@ -5,9 +5,12 @@
 //	go run ./bench/fronts [--quick] [--rounds N]
 //
 // Of the open connections up to 64 are busy; on the others nothing moves. All sides get the same load and take turns in every
-// round; figures are medians over the rounds, with the least and the most. CPU time is that of the whole machine: what the
-// kernel forwards in interrupts is no process's. Clients and real servers are part of it, so compare what a side adds to
-// the time that the same work takes without a director, in the same round. Nothing else may run on the machine meanwhile.
+// round; figures are medians over the rounds, with the least and the most. CPU time is that of all that takes part: client,
+// front, real servers, and the kernel's threads for interrupts. What the kernel forwards runs in interrupts, on the way of
+// whoever sends or receives, so no single process has it. Compare what a side adds to the time that the same work takes
+// without a director, in the same round: where the machine between only routes. A side that skips the kernel's routing can
+// take less than that. What no machine between at all takes is there for scale. Nothing else should run on the machine
+// meanwhile.
 package main
 
 import (
@@ -59,7 +62,7 @@ func parse(args []string) (o options, err error) {
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
 	f.Var(&conns, "conns", "open connections, of which up to 64 are busy, 10 with bodies; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
 	f.Var(&o.loads, "load", "measure only this load (new, kept, bodies); may be repeated")
-	f.Var(&o.sides, "side", "measure only this side, by its name in the table, besides direct; may be repeated")
+	f.Var(&o.sides, "side", "measure only this side, by its name in the table, besides direct and no hop; may be repeated")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -111,7 +114,9 @@ func (o options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.sides = slices.DeleteFunc(s.sides, func(one *side) bool { return one.name != direct && !wants(o.sides, one.name) })
+	s.sides = slices.DeleteFunc(s.sides, func(one *side) bool {
+		return one.name != direct && one.name != nohop && !wants(o.sides, one.name)
+	})
 	results, err := o.measure(ctx, s)
 	sheet := figures.Sheet{
 		Name: "fronts", About: fmt.Sprintf("%d rounds of %v", o.rounds, o.span), Tables: []figures.Table{tabulate(results)},

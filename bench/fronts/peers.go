@@ -59,6 +59,11 @@ func writeFiles(dir string) error {
 			return err
 		}
 	}
+	straight := s
+	straight.Real1, straight.Real2 = past1, past2
+	if err := straight.write("direct.lua", "nohop.lua"); err != nil {
+		return err
+	}
 	for _, s.Host = range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
 		if err := s.write("real.conf", string(s.Host)+".conf"); err != nil {
 			return err

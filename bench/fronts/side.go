@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/proc"
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
@@ -31,6 +33,7 @@ type side struct {
 
 // The names of the sides.
 const (
+	nohop     = "no hop"
 	direct    = "direct"
 	nft       = "nftables DNAT"
 	haproxy   = "HAProxy"
@@ -48,11 +51,13 @@ type site struct {
 	processes []*child.Process
 	sides     []*side
 	absent    []string // sides that are not there, and why
+
+	interrupts []int // the kernel's threads that serve them
 }
 
 // start starts the real servers and all fronts. Stop the site also after an error.
 func start(ctx context.Context, rig *namespaces.Rig, dir string) (*site, error) {
-	s := &site{rig: rig, dir: dir, lvsproxy: filepath.Join(dir, "lvsproxy")}
+	s := &site{rig: rig, dir: dir, lvsproxy: filepath.Join(dir, "lvsproxy"), interrupts: proc.Named("ksoftirqd/")}
 	if err := writeFiles(dir); err != nil {
 		return s, err
 	}
@@ -75,7 +80,14 @@ func start(ctx context.Context, rig *namespaces.Rig, dir string) (*site, error) 
 		}
 	}
 	tree := "this tree, " + runtime.Version()
+	if err := s.pastDirector(ctx); err != nil {
+		return s, err
+	}
 	s.sides = []*side{
+		{
+			name: nohop, version: "a link from the client to each real server, nothing between",
+			addrs: []string{past1 + ":80", past2 + ":80"}, script: s.file("nohop.lua"),
+		},
 		{
 			name: direct, version: "straight to the real servers, half the connections each; the director's kernel is a router",
 			addrs: []string{namespaces.Real1IP + ":80", namespaces.Real2IP + ":80"}, script: s.file("direct.lua"),
@@ -103,6 +115,30 @@ func start(ctx context.Context, rig *namespaces.Rig, dir string) (*site, error) 
 		s.sides = append(s.sides, one)
 	}
 	return s, nil
+}
+
+// The real servers' addresses on their links to the client, see package namespaces.
+const (
+	past1 = "172.16.0.101"
+	past2 = "172.16.0.102"
+)
+
+// pastDirector gives client and real servers the routes over these links.
+func (s *site) pastDirector(ctx context.Context) error {
+	for _, way := range []struct {
+		real    namespaces.Host
+		address string
+	}{{namespaces.Real1, past1}, {namespaces.Real2, past2}} {
+		for _, cmd := range []*exec.Cmd{
+			s.rig.Command(ctx, namespaces.Client, "ip", "route", "add", way.address, "dev", string(way.real)),
+			s.rig.Command(ctx, way.real, "ip", "rule", "add", "from", way.address, "lookup", "100"), // as what is from the VIP
+		} {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("%v: %w: %s", cmd, err, out)
+			}
+		}
+	}
+	return nil
 }
 
 func onVIP(port string) []string { return []string{net.JoinHostPort(namespaces.VIP, port)} }
@@ -133,6 +169,19 @@ func (s *site) run(h namespaces.Host, program string, args ...string) (*child.Pr
 }
 
 func (s *site) log(process int) string { return s.file(fmt.Sprintf("%d.log", process)) }
+
+// ran is the processor time of all that takes part but the client: real servers and fronts, with the interrupts that they
+// serve on their way, and the kernel's threads that serve the rest of them.
+func (s *site) ran() (sum time.Duration) {
+	pids := slices.Clone(s.interrupts)
+	for _, p := range s.processes {
+		pids = append(append(pids, p.PID()), proc.Children(p.PID())...)
+	}
+	for _, pid := range pids {
+		sum += proc.Ran(pid)
+	}
+	return sum
+}
 
 // enter begins a side's turn: it is there, and it answers.
 func (s *site) enter(ctx context.Context, one *side) error {

@@ -30,6 +30,37 @@ func CPU(pid int) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
+// Ran returns the time that the threads of a process, those that are still there, have spent on a processor: to the
+// nanosecond, where [CPU] has hundredths of a second. Interrupts that were served on the way are part of it.
+func Ran(pid int) (sum time.Duration) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		first, _, _ := strings.Cut(string(stat), " ")
+		ran, _ := strconv.ParseInt(first, 10, 64)
+		sum += time.Duration(ran)
+	}
+	return sum
+}
+
+// Named returns the processes, and threads of the kernel, whose names begin like this.
+func Named(prefix string) (pids []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, path := range names {
+		name, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(name), prefix) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // Children returns the processes that a process has started and that are still there.
 func Children(pid int) (pids []int) {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
