@@ -231,6 +231,7 @@ func (c *collector) result(cfg Config, why Ended) *Result {
 	}
 	r.Series, r.Faults = c.series.list, c.watch.result(r.Elapsed)
 	r.Shares, r.Servers = shares(c.answers(), cfg.Weights), c.serverLatencies()
+	r.ShareTest = testShares(r.Shares)
 	slices.SortStableFunc(r.Errors, func(a, b Error) int { return int(a.At - b.At) })
 	r.judgeGenerator(ownCPU() - c.cpu)
 	r.judge()

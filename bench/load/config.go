@@ -82,6 +82,8 @@ type Config struct {
 	UserPrefix string `json:"user_prefix"`
 	// Weights are the expected shares of the real servers by name. Empty means that all that answer are equal.
 	Weights map[string]int `json:"weights,omitempty"`
+	// CheckShares has a load prove its point only if the servers' shares are those of their weights, see [ShareTest].
+	CheckShares bool `json:"check_shares,omitempty"`
 	// AllowErrors is how many failed requests a load may have and still prove its point; a negative number allows any.
 	// Violations are never allowed.
 	AllowErrors int64 `json:"allow_errors"`

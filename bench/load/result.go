@@ -65,8 +65,9 @@ type Result struct {
 	Series []Second `json:"series"` // the first MaxSeconds
 	Faults []Fault  `json:"faults"` // in order of time
 
-	Shares  []Share         `json:"shares"`  // by server name
-	Servers []ServerLatency `json:"servers"` // by server name, the first 64; the others together have one named "(others)"
+	Shares    []Share         `json:"shares"`     // by server name
+	ShareTest ShareTest       `json:"share_test"` // of Shares
+	Servers   []ServerLatency `json:"servers"`    // by server name, the first 64; the others together have one named "(others)"
 
 	ErrorsTotal   int64           `json:"errors_total"`
 	ErrorsByClass map[Class]int64 `json:"errors_by_class"`
@@ -117,6 +118,8 @@ func (r *Result) judge() {
 		r.Reason = "no request was acknowledged"
 	case r.Ended == Interrupted:
 		r.Reason = "interrupted"
+	case r.Config.CheckShares:
+		r.Reason = r.ShareTest.verdict()
 	}
 	r.Proven = r.Reason == ""
 }

@@ -50,6 +50,7 @@ var Settings = []Setting{
 	{"keepalive", "", "", "keep each user's connection instead of one for each request", func(c *Config, v string) error { return parseSwitch(&c.KeepAlive, v) }},
 	{"allow-errors", "N", "0", "failed requests that still prove the point; -1 for any number", setAllowErrors},
 	{"weights", "web1=3,web2=1", "equal", "expected shares of the real servers", setWeights},
+	{"check-shares", "", "", "prove that the servers' shares are those of their weights, by a chi-squared test", func(c *Config, v string) error { return parseSwitch(&c.CheckShares, v) }},
 	{"user-prefix", "P", "u", "beginning of the users' names", func(c *Config, v string) error { c.UserPrefix = v; return nil }},
 	{"seed", "N", "1", "of everything that is drawn at random", setSeed},
 	{"no-probe", "", "", "do not try the page once before the load", func(c *Config, v string) error { return parseSwitch(&c.NoProbe, v) }},

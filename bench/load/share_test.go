@@ -2,6 +2,7 @@ package load
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -39,6 +40,43 @@ func TestShares(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestChiSquared(t *testing.T) {
+	// Critical values from any table of the distribution.
+	for _, tt := range []struct {
+		x       float64
+		freedom int
+		p       float64
+	}{{3.841, 1, 0.05}, {6.635, 1, 0.01}, {5.991, 2, 0.05}, {11.070, 5, 0.05}, {18.307, 10, 0.05}, {29.588, 10, 0.001}, {124.342, 100, 0.05}, {0, 3, 1}, {7, 0, 1}} {
+		if p := chiSquaredTail(tt.x, tt.freedom); math.Abs(p-tt.p) > 1e-3*tt.p+1e-6 {
+			t.Errorf("chi-squared of %g with %d degrees has p %g, want %g", tt.x, tt.freedom, p, tt.p)
+		}
+	}
+}
+
+func TestShareTest(t *testing.T) {
+	weights := map[string]int{"a": 3, "b": 1}
+	for _, tt := range []struct {
+		name    string
+		answers map[string]int64
+		want    string // part of the verdict, empty for none
+	}{
+		{"in turn", map[string]int64{"a": 7500, "b": 2500}, ""},
+		{"by chance", map[string]int64{"a": 7450, "b": 2550}, ""},
+		{"weights ignored", map[string]int64{"a": 5000, "b": 5000}, "not those of their weights"},
+		{"a silent server", map[string]int64{"a": 100}, "not those of their weights"},
+		{"a stranger", map[string]int64{"a": 7500, "b": 2500, "c": 1}, "without a weight"},
+		{"too few", map[string]int64{"a": 3, "b": 1}, "too few"},
+	} {
+		got := testShares(shares(tt.answers, weights)).verdict()
+		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if got := testShares(shares(map[string]int64{"a": 3}, nil)); got.verdict() != "" || got.Enough {
+		t.Errorf("one server: %+v", got)
 	}
 }
 

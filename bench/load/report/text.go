@@ -150,6 +150,9 @@ func (p *printer) shares(r *load.Result) {
 		})
 	}
 	p.table(rows)
+	if t := r.ShareTest; t.Enough {
+		p.printf("chi-squared of the shares: %s with %d degrees of freedom, p = %.2g\n", decimal(t.ChiSquared, 2), t.Freedom, t.P)
+	}
 	p.printf("\n")
 }
 
