@@ -175,7 +175,6 @@ func excerpt(body []byte) string {
 // release keeps the connection for the user's next request if it can be used again, or sees it closed.
 func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool) {
 	if t.keepAlive && again && p.reader.Buffered() == 0 {
-		conn.SetDeadline(time.Time{}) // or the check before its next use would find it over
 		u.conn, u.used = conn, time.Now()
 		return
 	}
@@ -226,6 +225,7 @@ func (t *target) connect(ctx context.Context, u *user, deadline time.Time) (*net
 // idle tells whether a kept connection is open and has nothing to say. A server may close a kept connection at any
 // time; a browser then opens another one, and so do we.
 func idle(conn *net.TCPConn) bool {
+	conn.SetDeadline(time.Time{}) // that of its last request may be over
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return false
