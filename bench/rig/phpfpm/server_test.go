@@ -451,3 +451,32 @@ func TestAnswerLeftUnreadReachesNobodyElse(t *testing.T) {
 		t.Errorf("bob has a session with count %d", s.Count)
 	}
 }
+
+// Users who do all that the counter page knows, several things at once among them, find nothing wrong with PHP's sessions in
+// sessiond.
+func TestCounterPageUnderLoad(t *testing.T) {
+	backend := startSessiond(t)
+	dir, err := filepath.Abs(phpclient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := phpfpm.Start(t, phpfpm.Options{
+		Addr: ownIP + ":0", Root: filepath.Join(dir, "examples"),
+		Env: map[string]string{"LVSESSION_ENDPOINTS": backend.url(), "PHPCLIENT": dir},
+	})
+	c := load.Config{URL: s.URL("/counter.php"), Users: 8, Requests: 60, Abandon: 0.3}
+	for name, value := range map[string]string{
+		"mix": "visit=50,read=30,login=15,logout=5", "visits": "1-20", "parallel": "80%1,20%2-4", "payload": "50%0,50%1-3k",
+	} {
+		if err := c.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := load.Run(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Proven || r.Ended != load.Complete || r.Sessions < 2*8 {
+		t.Errorf("%s: %v %.3v; %.1v; %d sessions", r.Reason, r.ErrorsByClass, r.Errors, r.Violations, r.Sessions)
+	}
+}
