@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/netip"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf"
@@ -34,6 +36,25 @@ func showAttached(o options, stdout, stderr io.Writer) int {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\n", m.Name, m.Type, m.MaxEntries, m.Bytes)
 	}
 	w.Flush()
+	return exitOK
+}
+
+// decapsulate is "lvsproxy dataplane decapsulate": on a real server, what comes by ipip is taken out of the tunnel.
+func decapsulate(o options, vips []string, stdout, stderr io.Writer) int {
+	var addrs []netip.Addr
+	for _, vip := range vips {
+		a, err := netip.ParseAddr(vip)
+		if err != nil {
+			fmt.Fprintf(stderr, "lvsproxy: %v: expected the address of a VIP\n", err)
+			return exitUsage
+		}
+		addrs = append(addrs, a)
+	}
+	if err := ebpf.Decapsulate(o.ebpf(nil), addrs...); err != nil {
+		fmt.Fprintf(stderr, "lvsproxy: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(stdout, "packets to %s are taken out of tunnels, until lvsproxy dataplane detach\n", strings.Join(vips, ", "))
 	return exitOK
 }
 

@@ -34,7 +34,7 @@ func (c combination) String() string {
 }
 
 // matrixForwards are the methods of the matrix.
-var matrixForwards = []config.Forward{config.Masq, config.Gate}
+var matrixForwards = []config.Forward{config.Masq, config.Gate, config.IPIP}
 
 func combinations() (all []combination) {
 	for _, forward := range matrixForwards {
@@ -158,6 +158,10 @@ func TestKernelMatrix(t *testing.T) {
 	}
 	r.serveNginx(namespaces.Real1, ports)
 	r.serveNginx(namespaces.Real2, ports)
+	for _, h := range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
+		r.lvsproxyOn(h, r.pin+string(h), "dataplane", "decapsulate", namespaces.VIP, namespaces.VIP6)
+		defer r.lvsproxyOn(h, r.pin+string(h), "dataplane", "detach")
+	}
 	p := r.start(text.String())
 	for _, c := range combinations() {
 		t.Run(c.String(), func(t *testing.T) {

@@ -47,7 +47,13 @@ func needKernelRig(t *testing.T, o namespaces.Options) *kernelRig {
 // lvsproxy runs lvsproxy on the director to its end, and returns what it printed.
 func (r *kernelRig) lvsproxy(args ...string) string {
 	r.t.Helper()
-	cmd := r.Command(r.t.Context(), namespaces.Director, os.Args[0], append(args, "--bpf-pin", r.pin)...)
+	return r.lvsproxyOn(namespaces.Director, r.pin, args...)
+}
+
+// lvsproxyOn is lvsproxy on another host, with pins of its own.
+func (r *kernelRig) lvsproxyOn(h namespaces.Host, pin string, args ...string) string {
+	r.t.Helper()
+	cmd := r.Command(r.t.Context(), h, os.Args[0], append(args, "--bpf-pin", pin)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type options struct {
 	state          string
 
 	interfaces    string // names, joined by commas
+	tunnelSources string // prefixes, joined by commas
 	bpfPin        string
 	bpfMaxConns   int
 	bpfMaxServers int
@@ -63,6 +65,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
 	f.StringVar(&o.interfaces, "interface", "", "`NAMES`, joined by commas, of the interfaces at which the ebpf dataplane takes packets (default all that have an address)")
+	f.StringVar(&o.tunnelSources, "tunnel-source", "", "`PREFIXES`, one of IPv4 and one of IPv6 joined by a comma, of the addresses that ipip of the ebpf dataplane comes from; what is beyond a prefix's length differs by connection (default the machine's own address)")
 	f.StringVar(&o.bpfPin, "bpf-pin", ebpf.DefaultPin, "`FOLDER` in a bpffs, where what the ebpf dataplane has in the kernel is pinned: it outlives the program")
 	f.IntVar(&o.bpfMaxConns, "bpf-max-conns", ebpf.DefaultMaxConns(), "`N` connections at most of the ebpf dataplane, some 250 bytes each; beyond, those make room on which nothing has moved for longest. The default follows the memory")
 	f.IntVar(&o.bpfMaxServers, "bpf-max-servers", ebpf.DefaultMaxServers, "`N` real servers at most of the ebpf dataplane, each counted once for each virtual service")
@@ -126,6 +129,8 @@ func (o options) validate() error {
 		return fmt.Errorf("--drain-timeout is %v: expected 0 or more", o.drainTimeout)
 	case o.maxConns < 1:
 		return fmt.Errorf("--max-conns is %d: expected at least 1", o.maxConns)
+	case wrongPrefixes(o.tunnelSources) != nil:
+		return fmt.Errorf("--tunnel-source: %w", wrongPrefixes(o.tunnelSources))
 	case o.bpfPin == "":
 		return fmt.Errorf("--bpf-pin is empty: expected a folder")
 	case o.bpfMaxConns < 1:
@@ -144,6 +149,26 @@ func (o options) validate() error {
 		return fmt.Errorf("--log-format is %q: expected text or json", o.logFormat)
 	}
 	return nil
+}
+
+// wrongPrefixes says what is wrong with prefixes that are joined by commas.
+func wrongPrefixes(text string) error {
+	_, err := prefixes(text)
+	return err
+}
+
+func prefixes(text string) (all []netip.Prefix, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for one := range strings.SplitSeq(text, ",") {
+		p, err := netip.ParsePrefix(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // director returns the options as the Director wants them; the record is told what it says.

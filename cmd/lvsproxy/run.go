@@ -39,8 +39,10 @@ func run(args []string, env func(string) string, stdout, stderr io.Writer) int {
 		return showAttached(o, stdout, stderr)
 	case command == "dataplane" && slices.Equal(rest, []string{"detach"}):
 		return detach(o, stdout, stderr)
+	case command == "dataplane" && len(rest) > 1 && rest[0] == "decapsulate":
+		return decapsulate(o, rest[1:], stdout, stderr)
 	case command == "dataplane":
-		fmt.Fprintf(stderr, "lvsproxy: expected lvsproxy dataplane show, or lvsproxy dataplane detach\nTry 'lvsproxy --help'.\n")
+		fmt.Fprintf(stderr, "lvsproxy: expected lvsproxy dataplane show, detach, or decapsulate VIP...\nTry 'lvsproxy --help'.\n")
 		return exitUsage
 	case command == "help":
 		printUsage(stdout)

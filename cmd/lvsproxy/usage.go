@@ -19,6 +19,8 @@ Usage:
                                     print what rules of ipvsadm -S (default: standard input) say as an ldirectord.cf
   lvsproxy dataplane show           print what of the ebpf dataplane is in the kernel, where it outlives the program
   lvsproxy dataplane detach         take all of it away, with the connections that it carries
+  lvsproxy dataplane decapsulate VIP...
+                                    on a real server whose kernel has no tunnels: take packets to these VIPs out of ipip
   lvsproxy help                     print this
 
 Options, each also as an environment variable; an option on the command line wins:

@@ -279,13 +279,16 @@ func (a *attachments) tidy() error {
 		return err
 	}
 	ours := map[string]bool{}
+	mine := func(name string) bool { // a program for another purpose may have links in the same folder
+		return slices.ContainsFunc(a.hooks, func(h hook) bool { return strings.HasSuffix(name, "-"+h.name) })
+	}
 	for index, at := range a.at {
 		for _, h := range a.hooks {
 			ours[pinName(at.name, index, h.name)] = true
 		}
 	}
 	for _, name := range names {
-		if !ours[name] {
+		if mine(name) && !ours[name] {
 			os.Remove(a.pins.path(linksFolder, name))
 		}
 	}

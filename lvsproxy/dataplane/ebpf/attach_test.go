@@ -64,10 +64,7 @@ func testAttach(t *testing.T, dir string, noTCX bool) error {
 		return err
 	}
 	begin := func(program *ebpf.Program, only ...string) (*attachments, error) {
-		a := &attachments{
-			pins: p, hooks: testHook(program), only: only, log: slog.New(slog.DiscardHandler),
-			at: map[int]*attachment{}, refuse: map[int]bool{}, noTCX: noTCX,
-		}
+		a := newAttachments(p, testHook(program), Options{Interfaces: only, Logger: slog.New(slog.DiscardHandler), noTCX: noTCX})
 		return a, a.refresh()
 	}
 	a, err := begin(first)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -28,6 +29,11 @@ type Options struct {
 	MaxServers int
 	// Logger gets what an operator should know; nil means none.
 	Logger *slog.Logger
+
+	// TunnelSources are what the outer headers of tunnels (ipip) come from: an address of IPv4 and one of IPv6, of which the
+	// bits beyond the prefix's length differ by connection, so that receivers spread them over their processors. None means
+	// the machine's own address, the same for all.
+	TunnelSources []netip.Prefix
 
 	noTCX bool // for tests: attach as on a kernel before 6.6
 }
@@ -121,10 +127,7 @@ func (d *Dataplane) start() error {
 		k.close()
 		return err
 	}
-	a := &attachments{
-		pins: pins, hooks: k.hooks(), only: d.options.Interfaces, log: d.log,
-		at: map[int]*attachment{}, refuse: map[int]bool{}, noTCX: d.options.noTCX,
-	}
+	a := newAttachments(pins, k.hooks(), d.options)
 	unfollow, err := a.follow()
 	if err != nil {
 		k.close()

@@ -142,7 +142,7 @@ func (*Dataplane) Abilities() config.Abilities {
 	return config.Abilities{
 		Dataplane:  "ebpf",
 		Protocols:  []config.Protocol{config.TCP, config.UDP},
-		Forwards:   []config.Forward{config.Masq, config.Gate},
+		Forwards:   []config.Forward{config.Masq, config.Gate, config.IPIP},
 		Schedulers: schedulers,
 		KeepTable:  true,
 		AnyPort:    true,

@@ -42,6 +42,9 @@ type kernel struct {
 	servers  *ids[serverName]
 	written  map[uint32]bpf.KernelServer // what the kernel has of each server
 
+	tuning  bpf.KernelTuning
+	sources []netip.Prefix
+
 	tallied time.Time
 	tallies []bpf.KernelCounts // of each server, as of then
 	drift   map[uint32]load    // found by the last sweep
@@ -60,7 +63,7 @@ func loadKernel(p *pins, o Options, log *slog.Logger) (*kernel, error) {
 	if err := size(p, spec, o, log); err != nil {
 		return nil, err
 	}
-	k := &kernel{pins: p, log: log, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
+	k := &kernel{pins: p, log: log, sources: o.TunnelSources, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
 	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: p.path()}}
 	all := struct {
 		*bpf.KernelObjects
@@ -178,7 +181,6 @@ func (k *kernel) hooks() []hook {
 
 // setTimeouts sets how long connections last in each state: the three that can be set, and those of ip_vs_proto_tcp.c.
 func (k *kernel) setTimeouts(t service.Timeouts) error {
-	var all bpf.KernelTuning
 	for state, lasts := range map[bpf.KernelState]time.Duration{
 		bpf.KernelStateSTATE_NONE:        2 * time.Second,
 		bpf.KernelStateSTATE_ESTABLISHED: t.TCP,
@@ -193,12 +195,42 @@ func (k *kernel) setTimeouts(t service.Timeouts) error {
 		bpf.KernelStateSTATE_SYNACK:      2 * time.Minute,
 		bpf.KernelStateSTATE_UDP:         t.UDP,
 	} {
-		all.Timeouts[state] = uint64(lasts)
+		k.tuning.Timeouts[state] = uint64(lasts)
 	}
-	if err := k.objects.Settings.Put(uint32(0), all); err != nil {
-		return fmt.Errorf("set the time-outs: %w", err)
+	return k.tune()
+}
+
+func (k *kernel) tune() error {
+	if err := k.objects.Settings.Put(uint32(0), k.tuning); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
 	}
 	return nil
+}
+
+// setSource says what a tunnel to an address comes from, unless that is known: what was asked for, or else the address that the
+// machine itself would speak to it from.
+func (k *kernel) setSource(to netip.Addr) error {
+	outer, vary := &k.tuning.Outer, &k.tuning.Vary
+	if to.Is6() {
+		outer, vary = &k.tuning.Outer6, &k.tuning.Vary6
+	}
+	if *outer != (bpf.KernelAddress{}) {
+		return nil
+	}
+	for _, p := range k.sources {
+		if p.Addr().Is6() == to.Is6() {
+			*outer = addressOf(p.Addr())
+			*vary = uint32(1)<<min(31, p.Addr().BitLen()-p.Bits()) - 1
+			return k.tune()
+		}
+	}
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9))) // sends nothing
+	if err != nil {
+		return fmt.Errorf("no address to send tunnels from: %w", err)
+	}
+	defer c.Close()
+	*outer = addressOf(c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap())
+	return k.tune()
 }
 
 // network puts a port into the order of the network.
@@ -263,6 +295,14 @@ func (k *kernel) closeFront(f *front) error {
 
 // putServer writes what a server is and may get, and returns its number.
 func (k *kernel) putServer(f *front, s service.ServerSnapshot) (id uint32, err error) {
+	if s.Forward == config.IPIP {
+		if t := s.Tunnel.Type; t != "" && t != "ipip" {
+			return 0, fmt.Errorf("tunnels of type %s are not supported by the ebpf dataplane: expected ipip", t)
+		}
+		if err := k.setSource(s.Addr.Addr()); err != nil {
+			return 0, err
+		}
+	}
 	name := serverName{f.id, s.Addr}
 	_, known := k.servers.of[name]
 	id, ok := k.servers.take(name)

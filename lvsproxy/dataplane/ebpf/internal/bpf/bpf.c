@@ -19,6 +19,7 @@
 #include "packet.h"
 #include "schedule.h"
 #include "state.h"
+#include "tunnel.h"
 
 char LICENSE[] SEC("license") = "GPL"; /* for the kernel's helpers that ask for it */
 
@@ -63,11 +64,12 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 		return TC_ACT_UNSPEC;
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
-	long rc = way(skb, p, &p->flow.from, &c->rip, &fib);
+	__u32 outer = c->forward == FORWARD_IPIP ? outer_bytes(p) : 0;
+	long rc = way(skb, p, &p->flow.from, &c->rip, outer, &fib);
 
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
-			return too_big(skb, p, fib.mtu_result);
+			return too_big(skb, p, fib.mtu_result - outer);
 		if (c->forward != FORWARD_MASQ)
 			return drop(DROP_TOO_BIG);
 		rewrite(skb, p, 0, &c->rip, c->port);
@@ -76,6 +78,8 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 	if (c->forward == FORWARD_MASQ) {
 		hop(skb, p);
 		rewrite(skb, p, 0, &c->rip, c->port);
+	} else if (outer && !encapsulate(skb, p, c)) {
+		return drop(DROP_MALFORMED);
 	}
 	return go(skb, &fib, rc);
 }
@@ -90,7 +94,7 @@ __noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, str
 	carried(c->server, p->bytes, 1);
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
-	long rc = way(skb, p, &client->to, &client->from, &fib);
+	long rc = way(skb, p, &client->to, &client->from, 0, &fib);
 
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
@@ -119,7 +123,9 @@ __noinline int error(struct __sk_buff *skb)
 	if (c) { /* about what a server has sent */
 		if (c->forward == FORWARD_LOCAL)
 			return TC_ACT_UNSPEC;
-		long rc = way(skb, &p, &what.flow.from, &c->rip, &fib);
+		if (c->forward == FORWARD_IPIP)
+			return TC_ACT_UNSPEC; /* IPVS does not tell either */
+		long rc = way(skb, &p, &what.flow.from, &c->rip, 0, &fib);
 
 		if (c->forward == FORWARD_MASQ) {
 			requote(skb, &what, 1, &c->rip, c->port);

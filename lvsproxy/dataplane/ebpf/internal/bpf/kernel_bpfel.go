@@ -180,6 +180,8 @@ type KernelTuning struct {
 	Timeouts [12]uint64
 	Outer    KernelAddress
 	Outer6   KernelAddress
+	Vary     uint32
+	Vary6    uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -189,6 +191,7 @@ const (
 	KernelMapConns             = "conns"
 	KernelMapDrafts            = "drafts"
 	KernelMapDrops             = "drops"
+	KernelMapEndpoints         = "endpoints"
 	KernelMapFragments         = "fragments"
 	KernelMapHalfReplies       = "half_replies"
 	KernelMapHalves            = "halves"
@@ -200,6 +203,7 @@ const (
 	KernelMapSlots             = "slots"
 	KernelMapTallies           = "tallies"
 	KernelMapTemplates         = "templates"
+	KernelProgDecapsulate      = "decapsulate"
 	KernelProgIngress          = "ingress"
 	KernelVarUnusedDrop        = "unused_drop"
 	KernelVarUnusedForward     = "unused_forward"
@@ -250,7 +254,8 @@ type KernelSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelProgramSpecs struct {
-	Ingress *ebpf.ProgramSpec `ebpf:"ingress"`
+	Decapsulate *ebpf.ProgramSpec `ebpf:"decapsulate"`
+	Ingress     *ebpf.ProgramSpec `ebpf:"ingress"`
 }
 
 // KernelMapSpecs contains maps before they are loaded into the kernel.
@@ -260,6 +265,7 @@ type KernelMapSpecs struct {
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Drops       *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfReplies *ebpf.MapSpec `ebpf:"half_replies"`
 	Halves      *ebpf.MapSpec `ebpf:"halves"`
@@ -307,6 +313,7 @@ type KernelMaps struct {
 	Conns       *ebpf.Map `ebpf:"conns"`
 	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Drops       *ebpf.Map `ebpf:"drops"`
+	Endpoints   *ebpf.Map `ebpf:"endpoints"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfReplies *ebpf.Map `ebpf:"half_replies"`
 	Halves      *ebpf.Map `ebpf:"halves"`
@@ -325,6 +332,7 @@ func (m *KernelMaps) Close() error {
 		m.Conns,
 		m.Drafts,
 		m.Drops,
+		m.Endpoints,
 		m.Fragments,
 		m.HalfReplies,
 		m.Halves,
@@ -354,11 +362,13 @@ type KernelVariables struct {
 //
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelPrograms struct {
-	Ingress *ebpf.Program `ebpf:"ingress"`
+	Decapsulate *ebpf.Program `ebpf:"decapsulate"`
+	Ingress     *ebpf.Program `ebpf:"ingress"`
 }
 
 func (p *KernelPrograms) Close() error {
 	return _KernelClose(
+		p.Decapsulate,
 		p.Ingress,
 	)
 }

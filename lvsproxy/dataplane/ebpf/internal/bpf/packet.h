@@ -88,6 +88,18 @@ static __always_inline int ports(struct __sk_buff *skb, struct packet *p, __be32
 	return TAKEN;
 }
 
+/* length notes how long an IP packet is: short frames are padded, and what stands for many packets says what it likes. */
+static __always_inline int length(struct __sk_buff *skb, struct packet *p, __u32 said)
+{
+	p->bytes = skb->len - L3;
+	if (skb->gso_size)
+		return 1;
+	if (said > p->bytes)
+		return 0;
+	p->bytes = said;
+	return 1;
+}
+
 static __always_inline int parse4(struct __sk_buff *skb, struct packet *p)
 {
 	struct iphdr ip;
@@ -103,7 +115,8 @@ static __always_inline int parse4(struct __sk_buff *skb, struct packet *p)
 	p->flow.protocol = ip.protocol;
 	p->ttl = ip.ttl;
 	p->l4 = L3 + ip.ihl * 4;
-	p->bytes = skb->len - L3;
+	if (!length(skb, p, bpf_ntohs(ip.tot_len)))
+		return MALFORMED;
 	p->whole = !!(ip.frag_off & bpf_htons(0x4000));
 	p->fragment = !!(ip.frag_off & bpf_htons(IP_MF | IP_OFFSET));
 	return ports(skb, p, ip.id, !(ip.frag_off & bpf_htons(IP_OFFSET)));
@@ -139,7 +152,8 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p)
 	__builtin_memcpy(&p->flow.to, &ip.daddr, 16);
 	p->flow.protocol = ip.nexthdr;
 	p->ttl = ip.hop_limit;
-	p->bytes = skb->len - L3;
+	if (!length(skb, p, bpf_ntohs(ip.payload_len) + sizeof(ip)))
+		return MALFORMED;
 	p->v6 = p->whole = 1;
 	return ports(skb, p, f.id, !(f.offset & bpf_htons(0xfff8)));
 }
@@ -212,11 +226,11 @@ static __always_inline __u32 segment_bytes(struct __sk_buff *skb, struct packet 
 	return p->l4 - L3 + header + skb->gso_size;
 }
 
-/* way finds out how a packet gets to an address, as the machine's routes say. */
+/* way finds out how a packet, with an outer header of so many bytes, gets to an address, as the machine's routes say. */
 static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to,
-				struct bpf_fib_lookup *fib)
+				__u32 outer, struct bpf_fib_lookup *fib)
 {
-	__u32 bytes = segment_bytes(skb, p);
+	__u32 bytes = segment_bytes(skb, p) + outer;
 
 	fib->ifindex = skb->ingress_ifindex;
 	fib->l4_protocol = p->flow.protocol;

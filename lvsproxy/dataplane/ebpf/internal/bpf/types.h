@@ -144,8 +144,10 @@ struct template {
 
 struct tuning {
 	__u64 timeouts[STATES]; /* ns by state */
-	struct address outer;   /* what tunnels come from, IPv4 and IPv6; zero: the machine has none */
+	struct address outer;   /* what tunnels of IPv4 come from, and of IPv6 */
 	struct address outer6;
+	__u32 vary;  /* which of the last 32 bits of those are to differ by connection, so that receivers spread them */
+	__u32 vary6;
 };
 
 enum drop {
