@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -27,9 +28,31 @@ const (
 // others wait for it. The database itself must exist. A database that is newer than the program is left alone, with an
 // error.
 func Apply(ctx context.Context, db *sql.DB, engine string) (from, to int, err error) {
+	return repeat(ctx, db, engine, logged)
+}
+
+// ApplyUnlogged is Apply, and makes tables of sessions that NDB keeps in the data nodes' memory and logs nowhere: writes cost
+// less, each data node still has its copy in another, and when the whole cluster stops the sessions are gone. Tables that are
+// there stay as they are.
+func ApplyUnlogged(ctx context.Context, db *sql.DB, engine string) (from, to int, err error) {
+	if engine != NDB {
+		return 0, 0, fmt.Errorf("apply schema: engine %s has no unlogged tables, only %s has", engine, NDB)
+	}
+	return repeat(ctx, db, engine, unlogged)
+}
+
+// logged and unlogged make what a step's file says to what is executed.
+func logged(text string) string { return text }
+
+func unlogged(text string) string {
+	return strings.ReplaceAll(text, "NDB_TABLE=", "NDB_TABLE=NOLOGGING=1,")
+}
+
+// repeat applies the schema until nobody is in the way.
+func repeat(ctx context.Context, db *sql.DB, engine string, form func(string) string) (from, to int, err error) {
 	// Another program's DDL, or a row lock that another holds while it works, passes: try again until ctx ends.
 	for try := 0; ; try++ {
-		from, to, err = apply(ctx, db, engine)
+		from, to, err = apply(ctx, db, engine, form)
 		if err == nil || ctx.Err() != nil || !passes(err) || try == 20 {
 			break
 		}
@@ -44,7 +67,7 @@ func Apply(ctx context.Context, db *sql.DB, engine string) (from, to int, err er
 	return from, to, nil
 }
 
-func apply(ctx context.Context, db *sql.DB, engine string) (from, to int, err error) {
+func apply(ctx context.Context, db *sql.DB, engine string, form func(string) string) (from, to int, err error) {
 	ddl, err := forDDL(ctx, db)
 	if err != nil {
 		return 0, 0, err
@@ -71,7 +94,7 @@ func apply(ctx context.Context, db *sql.DB, engine string) (from, to int, err er
 		return from, from, newer(from)
 	}
 	for to = from; to < Version; to++ {
-		if err := step(ctx, ddl, engine, to+1); err != nil {
+		if err := step(ctx, ddl, engine, to+1, form); err != nil {
 			return from, to, err
 		}
 	}
@@ -126,12 +149,12 @@ func bootstrap(ctx context.Context, ddl *sql.Conn, engine string) error {
 }
 
 // step applies one version. It works beside the transaction that holds the lock, since DDL would end that.
-func step(ctx context.Context, ddl *sql.Conn, engine string, version int) error {
+func step(ctx context.Context, ddl *sql.Conn, engine string, version int, form func(string) string) error {
 	text, err := read(engine, version)
 	if err != nil {
 		return err
 	}
-	for i, statement := range append(statements(text), record(engine, version)) {
+	for i, statement := range append(statements(form(text)), record(engine, version)) {
 		if _, err := ddl.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("version %d, statement %d: %w", version, i+1, err)
 		}

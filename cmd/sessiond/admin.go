@@ -27,7 +27,7 @@ const adminUsage = `sessiond admin COMMAND [options] works on a store directly, 
   export    write all sessions to --file
   import    take the sessions of --file
 
-The embedded store belongs to one process: stop sessiond before. With --store mysql everything goes on meanwhile.
+The embedded store belongs to one process: stop sessiond before. With --store mysql and ndbapi everything goes on meanwhile.
 
 Options:
 `
@@ -82,9 +82,10 @@ func runAdmin(ctx context.Context, args []string, out io.Writer) error {
 func (a *admin) configure(args []string, out io.Writer) (*config, error) {
 	c := &config{dsn: settings.Strings{Redact: redactDSN}}
 	flags := flag.NewFlagSet("sessiond", flag.ContinueOnError)
-	flags.StringVar(&c.store, "store", "embedded", "where the sessions live: embedded (in --data) or mysql (in --dsn)")
+	flags.StringVar(&c.store, "store", "embedded", "where the sessions live: embedded (in --data), mysql (in --dsn) or ndbapi (in --ndb-database)")
 	flags.StringVar(&c.data, "data", "data", "the embedded store is in `DIR`")
 	flags.Var(&c.dsn, "dsn", "MySQL `DSN`, user:password@tcp(host:port)/database; once for each SQL node of the cluster")
+	c.ndb.flags(flags)
 	flags.StringVar(&a.namespace, "namespace", "", "only sessions of the namespace `NAME`")
 	flags.StringVar(&a.subject, "subject", "", "only sessions of `USER`, as the application calls them; needs --namespace")
 	flags.DurationVar(&a.within, "expires-within", 0, "count and list: only sessions that end within this time unless they are touched; 0: all")
@@ -106,11 +107,12 @@ func (a *admin) configure(args []string, out io.Writer) (*config, error) {
 }
 
 func (a *admin) check(command string, c *config) error {
+	if err := c.checkTables(); err != nil {
+		return err
+	}
 	switch {
-	case c.store != "embedded" && c.store != "mysql":
-		return fmt.Errorf("--store %q: there are embedded and mysql", c.store)
-	case (c.store == "mysql") != (len(c.dsn.Values) > 0):
-		return errors.New("--dsn and --store mysql go together")
+	case c.store != "embedded" && c.store != "mysql" && c.store != "ndbapi":
+		return fmt.Errorf("--store %q: there are embedded, mysql and ndbapi", c.store)
 	case a.subject != "" && a.namespace == "":
 		return errors.New("--subject needs --namespace: each namespace has its own users")
 	case len(a.subject) > sessionstore.MaxSubjectLength:

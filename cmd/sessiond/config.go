@@ -19,6 +19,7 @@ type config struct {
 	data   string
 	sync   string
 	dsn    settings.Strings
+	ndb    ndbNode
 	doors  doors
 	policy sessionstore.Policy
 	// namespaces as given, and the policies that they come to
@@ -38,10 +39,11 @@ func configure(args []string, out io.Writer) (*config, error) {
 	show := flags.Bool("print-config", false, "print what the options, environment and file come to, without passwords, and exit")
 	flags.String("config", "", "read settings from `FILE`, lines of name = value")
 
-	flags.StringVar(&c.store, "store", "embedded", "where sessions live: embedded (durable, in --data, for one sessiond), memory (lost with the process), mysql (in --dsn)")
+	flags.StringVar(&c.store, "store", "embedded", "where sessions live: embedded (durable, in --data, for one sessiond), memory (lost with the process), mysql (in --dsn), ndbapi (in --ndb-database, without SQL nodes)")
 	flags.StringVar(&c.data, "data", "data", "keep the embedded store in `DIR`, which is made if it is missing")
 	flags.StringVar(&c.sync, "sync", "always", "acknowledge what goes to the embedded store once it is on disk (`always`), or before, and sync it every second (everysec): a crash then loses the last second")
 	flags.Var(&c.dsn, "dsn", "MySQL `DSN`, user:password@tcp(host:port)/database; once for each SQL node of the cluster")
+	c.ndb.flags(flags)
 	c.doors.flags(flags)
 	flags.IntVar(&c.conns, "max-connections", 16384, "serve at most so many connections of each protocol at once")
 
@@ -128,16 +130,12 @@ func (c *config) check() error {
 		return fmt.Errorf("--sync %s goes with --store embedded, not with --store %s", c.sync, c.store)
 	}
 	switch c.store {
-	case "memory", "embedded":
-		if len(c.dsn.Values) > 0 {
-			return fmt.Errorf("--dsn goes with --store mysql, not with --store %s", c.store)
-		}
-	case "mysql":
-		if len(c.dsn.Values) == 0 {
-			return fmt.Errorf("--store mysql needs --dsn, once for each SQL node")
-		}
+	case "memory", "embedded", "mysql", "ndbapi":
 	default:
-		return fmt.Errorf("--store %q: there are embedded, memory and mysql", c.store)
+		return fmt.Errorf("--store %q: there are embedded, memory, mysql and ndbapi", c.store)
+	}
+	if err := c.checkTables(); err != nil {
+		return err
 	}
 	if err := c.doors.check(); err != nil {
 		return err

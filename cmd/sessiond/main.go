@@ -16,7 +16,7 @@ const usage = `sessiond serves sessions.
   sessiond [options]                        serve until SIGTERM or SIGINT
   sessiond schema print [--engine ndb|innodb]
                                             print the SQL schema
-  sessiond schema apply --dsn DSN [--engine ndb|innodb]
+  sessiond schema apply --dsn DSN [--engine ndb|innodb] [--unlogged]
                                             bring a database to the schema that this program needs
   sessiond admin count|list|destroy|export|import [options]
                                             look after a store, see sessiond admin --help

@@ -105,6 +105,8 @@ func openStore(ctx context.Context, c *config, log *slog.Logger) (sessionstore.S
 			return nil, fmt.Errorf("--data %s: %w", c.data, err)
 		}
 		return s, nil
+	case "ndbapi":
+		return openNDB(ctx, c.ndb, log)
 	default:
 		return openMySQL(ctx, c.dsn.Values, log)
 	}

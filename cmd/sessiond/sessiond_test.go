@@ -267,6 +267,9 @@ func TestStaleUnixSocketIsReplaced(t *testing.T) {
 	}
 }
 
+// withoutAPI is what a sessiond says that was built without the tag ndbapi.
+const withoutAPI = "built without the tag ndbapi"
+
 func TestCommandLine(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -299,10 +302,13 @@ func TestCommandLine(t *testing.T) {
 		{"--namespace Shop:idle=1h", 2, "a namespace consists of"},
 		{"--namespace shop:locking=spin", 2, "client, lease, optimistic and none"},
 		{"--on-locked cry", 2, "fail, read-only and go-on"},
-		{"--store redis", 2, "embedded, memory and mysql"},
+		{"--store redis", 2, "embedded, memory, mysql and ndbapi"},
 		{"--store mysql", 2, "needs --dsn"},
 		{"--store mysql --dsn root:hunter2@@tcp(", 1, "DSN"},
 		{"--dsn u:hunter2@tcp(h:1)/d", 2, "--store mysql"},
+		{"--store ndbapi --ndb-connect 127.0.0.1:1", 2, "--ndb-database"},
+		{"--store ndbapi --ndb-connect 127.0.0.1:1 --ndb-database x", 1, withoutAPI},
+		{"--ndb-connect 127.0.0.1:1 --store memory", 2, "--store ndbapi"},
 		{"--http=", 2, "nothing to serve on"},
 		{"--secret shop=hunter2 --print-config", 0, "secret = shop=***\n"},
 		{"--secret hunter2 --print-config", 0, "secret = ***\n"},
@@ -321,6 +327,7 @@ func TestCommandLine(t *testing.T) {
 		{"schema print --engine myisam", 2, "ndb and innodb"},
 		{"schema apply", 2, "needs --dsn"},
 		{"schema apply --dsn hunter2:hunter2", 2, "DSN"},
+		{"schema apply --dsn u:hunter2@tcp(127.0.0.1:1)/d --engine innodb --unlogged", 1, "no unlogged tables"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			out, err := output(t, strings.Fields(c.args)...)

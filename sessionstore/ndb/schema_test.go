@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/schema"
+	"github.com/lvsession/lvsession/sessionstore"
 	"github.com/lvsession/lvsession/sessionstore/ndb"
 )
 
@@ -131,5 +133,32 @@ func TestPrintedSchemaApplies(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Unlogged tables are sessions' only: the version of the schema outlives a stop of the cluster, so that what is missing shows.
+func TestUnlogged(t *testing.T) {
+	dsn := ndbcluster.Database(t, ndbcluster.Shared(t))[0]
+	db, err := ndb.OpenDB(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, to, err := schema.ApplyUnlogged(t.Context(), db, schema.NDB); err != nil || to != schema.Version {
+		t.Fatal(to, err)
+	}
+	for table, want := range map[string]bool{"session": true, "chunk": true, "subject": true, "lease": true, "schema_version": false} {
+		var name, text string
+		if err := db.QueryRow("SHOW CREATE TABLE "+table).Scan(&name, &text); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(text, "NOLOGGING=1"); got != want {
+			t.Errorf("%s: unlogged is %t, want %t:\n%s", table, got, want, text)
+		}
+	}
+	s := open(t, nil, dsn)
+	key := sessionstore.NewKey("x", sessionstore.NewID())
+	if _, err := s.Write(t.Context(), key, sessionstore.Write{Idle: time.Minute}); err != nil {
+		t.Error(err)
 	}
 }
