@@ -73,7 +73,8 @@ func (l *lab) direct(ctx context.Context, h namespaces.Host, o options) error {
 			return fmt.Errorf("%v: %w: %s", sysctl, err, out)
 		}
 	}
-	p, err := l.start(h, l.file("lvsproxy"), "--config", o.config, "--dataplane", o.dataplane, "--admin", l.socket(h))
+	p, err := l.start(h, l.file("lvsproxy"), "--config", o.config, "--dataplane", o.dataplane, "--admin", l.socket(h),
+		"--bpf-pin", filepath.Join(l.rig.Pins(), string(h)))
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,12 @@ func TestLab(t *testing.T) {
 	for _, tt := range []struct {
 		signal    syscall.Signal
 		directors int
-	}{{syscall.SIGINT, 1}, {syscall.SIGKILL, 1}, {syscall.SIGINT, 2}, {syscall.SIGKILL, 2}} {
-		t.Run(fmt.Sprintf("%d directors, %v", tt.directors, tt.signal), func(t *testing.T) {
-			cmd, commands := startLab(t, "--directors", fmt.Sprint(tt.directors))
+		dataplane string
+	}{
+		{syscall.SIGINT, 1, "userspace"}, {syscall.SIGKILL, 2, "userspace"}, {syscall.SIGINT, 2, "ebpf"}, {syscall.SIGKILL, 1, "ebpf"},
+	} {
+		t.Run(fmt.Sprintf("%s, %d directors, %v", tt.dataplane, tt.directors, tt.signal), func(t *testing.T) {
+			cmd, commands := startLab(t, "--directors", fmt.Sprint(tt.directors), "--dataplane", tt.dataplane)
 			if len(commands) != 3+tt.directors {
 				t.Fatalf("the lab names the commands %q", commands)
 			}
@@ -63,7 +66,7 @@ func TestLab(t *testing.T) {
 				t.Errorf("the lab ended with %v", err)
 			}
 			eventually(t, "nothing is left", func() bool {
-				return !exists(dir) && !strings.Contains(output(t, "ip netns list"), filepath.Base(dir)+"-")
+				return !exists(dir) && !exists("/sys/fs/bpf/"+filepath.Base(dir)) && !strings.Contains(output(t, "ip netns list"), filepath.Base(dir)+"-")
 			})
 		})
 	}
