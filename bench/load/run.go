@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -202,16 +203,27 @@ func (r *run) turn(ctx, stop context.Context, u *user, due time.Time) bool {
 // request makes a request, with its retries. It returns false if the load is over.
 func (r *run) request(ctx, stop context.Context, u *user, due time.Time, q request) bool {
 	for try := 0; ; try++ {
+		var cookies []*http.Cookie
+		if q.action == LogOut {
+			cookies = u.jar.Cookies(r.target.origin)
+		}
 		e, ok := r.attempt(ctx, stop, u, due, q, try > 0)
 		if !ok {
 			return false
 		}
 		due = e.due
 		r.settle(u, q, &e)
-		if e.cut {
+		switch {
+		case e.cut:
 			return false
+		case q.action == LogOut && e.class == "":
+			u.haunt(r.target.origin, cookies)
+			return true
+		case q.action == LogOut, q.action == LogIn && e.class != "": // nobody knows what became of the session, or of its new id
+			u.leave()
+			return true
 		}
-		if e.class == "" || try == r.cfg.Retries || q.action == LogIn || q.action == LogOut {
+		if e.class == "" || try == r.cfg.Retries {
 			return true
 		}
 		if !sleep(stop, r.cfg.RetryWait) {
@@ -293,12 +305,6 @@ func (r *run) settle(u *user, q request, e *exchange) {
 		if v := u.verifier.check(answer, Lost); v != nil {
 			r.collector.violated(v, e.due)
 		}
-	}
-	switch {
-	case q.action == LogOut:
-		u.leave(e.class == "")
-	case q.action == LogIn && e.class != "": // who lost the answer to a login may have lost the new id
-		u.leave(false)
 	}
 }
 

@@ -81,13 +81,14 @@ func (s *siteSession) Save() error {
 	return nil
 }
 
-// Destroy forgets the session and leaves the cookie, so that the visitor comes back with it.
+// Destroy forgets the session and takes the cookie away.
 func (s *siteSession) Destroy() error {
 	s.site.mu.Lock()
 	defer s.site.mu.Unlock()
 	if s.site.undead == nil || !s.site.undead(s.n) {
 		delete(s.site.sessions, s.id)
 	}
+	http.SetCookie(s.w, &http.Cookie{Name: "sid", Path: "/", MaxAge: -1})
 	return nil
 }
 

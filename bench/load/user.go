@@ -61,7 +61,7 @@ func (u *user) plan(c *Config) []request {
 		if u.random.Float64() >= c.Abandon {
 			return []request{{LogOut, -1}}
 		}
-		u.leave(false)
+		u.leave()
 		return []request{u.visit(c)}
 	}
 	u.left--
@@ -92,14 +92,25 @@ func (u *user) draw(c *Config, m Mix) request {
 	return q
 }
 
-// leave begins the user's next session, under a name of its own, so that whoever gets an earlier one notices. If the session
-// before was destroyed, the user goes on with its cookies: whatever comes of them must not be that session.
-func (u *user) leave(destroyed bool) {
-	dead := u.name
-	if !destroyed {
-		dead = ""
-		u.forget()
+// leave begins the user's next session, under a name of its own, so that whoever gets an earlier one notices.
+func (u *user) leave() {
+	u.forget()
+	u.renew("")
+}
+
+// haunt begins the user's next session after the one before was destroyed. The user goes on with the cookies that it had then,
+// also if the page took them away: whatever comes of them must not be that session.
+func (u *user) haunt(origin *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		c.Path = "/"
 	}
+	u.jar.SetCookies(origin, cookies)
+	u.baked = time.Time{}
+	u.renew(u.name)
+}
+
+// renew gives the user the name of its next session. dead is the one before, if that was destroyed.
+func (u *user) renew(dead string) {
 	u.sessions++
 	u.name = u.prefix + "." + strconv.Itoa(u.sessions)
 	u.verifier.renew(u.name, dead)

@@ -69,6 +69,30 @@ func TestCounterPageOverSessiond(t *testing.T) {
 	wg.Wait()
 }
 
+// Users who log in and out, and store payloads, find nothing wrong.
+func TestCounterPageUnderLoad(t *testing.T) {
+	shop, err := client.New([]string{sessiond(t, memory.New(nil))}, "shop", client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ended(t, shop.Shutdown) })
+	server := httptest.NewServer(counterpage.Handler("go1", counterpage.Gorilla(gorilla.New(shop, key), "sid")))
+	t.Cleanup(server.Close)
+	c := load.Config{URL: server.URL, Users: 8, Requests: 60, Abandon: 0.3}
+	for name, value := range map[string]string{"mix": "visit=50,read=30,login=15,logout=5", "visits": "1-20", "payload": "50%0,50%1-3k"} {
+		if err := c.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := load.Run(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Proven || r.Sessions < 2*8 {
+		t.Errorf("%s: %.3v; %.1v; %d sessions", r.Reason, r.Errors, r.Violations, r.Sessions)
+	}
+}
+
 // countTo is one browser that visits the servers in turn.
 func countTo(t *testing.T, n int64, user string, urls []string) {
 	jar, _ := cookiejar.New(nil)
