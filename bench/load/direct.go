@@ -20,6 +20,8 @@ import (
 type direct struct {
 	server string // what answers are told to come from
 	store  sessionServer
+
+	keepAlive bool
 }
 
 // sessionServer keeps sessions, each for one connection's use of it. Its methods return false if the exchange has failed.
@@ -31,6 +33,8 @@ type sessionServer interface {
 	// move stores the payload under a new id, destroys the old one, and gives the lock back.
 	move(d *dialog, s *directSession, payload []byte) bool
 	destroy(d *dialog, s *directSession) bool
+	// quit asks the server to close the connection, if the last question did not.
+	quit(d *dialog)
 }
 
 // directSession is a session in a user's hands.
@@ -47,12 +51,16 @@ type dialog struct {
 	conn net.Conn
 	e    *exchange
 	last bool // the server closes the connection
+	// final says that the next question is the last one on a connection that is not kept. The server is asked to close it: who
+	// closes first keeps the port in TIME_WAIT.
+	final bool
 }
 
 func (t direct) talk(p *place, conn net.Conn, u *user, q request, e *exchange) bool {
 	d := &dialog{place: p, conn: conn, e: e}
 	p.reader.Reset(conn)
 	s := directSession{id: u.id}
+	d.final = !t.keepAlive && q.action == Read
 	ok := t.store.open(d, &s, q.action != Read)
 	e.sent = false // nothing was changed yet
 	if !ok {
@@ -71,6 +79,7 @@ func (t direct) talk(p *place, conn net.Conn, u *user, q request, e *exchange) b
 		now.count++
 		now.rest = Payload(now.user, now.count, max(q.size, 0))
 	}
+	d.final = !t.keepAlive
 	switch q.action {
 	case Visit:
 		ok = t.store.write(d, &s, now.encode())
@@ -81,6 +90,9 @@ func (t direct) talk(p *place, conn net.Conn, u *user, q request, e *exchange) b
 	}
 	if !ok {
 		return false
+	}
+	if d.final {
+		t.store.quit(d)
 	}
 	if q.action.counts() {
 		u.id = s.id
@@ -129,6 +141,9 @@ func (a sessiondAPI) ask(d *dialog, method, what string, body []byte, headers ..
 	b := append(d.out[:0], method...)
 	for _, s := range []string{" ", a.path, what, " HTTP/1.1\r\nHost: ", a.host, "\r\nUser-Agent: vipbench\r\n"} {
 		b = append(b, s...)
+	}
+	if d.final {
+		b = append(b, "Connection: close\r\n"...)
 	}
 	for _, h := range headers {
 		b = append(append(b, h...), "\r\n"...)
@@ -187,18 +202,22 @@ func (a sessiondAPI) write(d *dialog, s *directSession, payload []byte) bool {
 }
 
 func (a sessiondAPI) move(d *dialog, s *directSession, payload []byte) bool {
-	if s.found {
+	final := d.final
+	if d.final = false; s.found {
 		if a.expect(d, "POST", "/"+s.id+"/regenerate", []byte(`{"drop":true}`), []int{http.StatusOK}, "Session-Lease: "+s.lease) == 0 {
 			return false
 		}
 		s.id = string(d.answer.Header.Peek("Session-Id"))
 	}
+	d.final = final
 	return a.write(d, s, payload)
 }
 
 func (a sessiondAPI) destroy(d *dialog, s *directSession) bool {
 	return a.expect(d, "DELETE", "/"+s.id, nil, []int{http.StatusNoContent}, "Session-Lease: "+s.lease, "Session-Close: 1") != 0
 }
+
+func (a sessiondAPI) quit(*dialog) {}
 
 // redisStore is a server of Redis's protocol, with sessions as phpredis keeps them.
 type redisStore struct {
@@ -322,6 +341,12 @@ func (r redisStore) move(d *dialog, s *directSession, payload []byte) bool {
 func (r redisStore) destroy(d *dialog, s *directSession) bool {
 	_, ok := r.command(d, "DEL", redisPrefix+s.id)
 	return ok && r.unlock(d, s)
+}
+
+func (r redisStore) quit(d *dialog) {
+	end := d.e.end
+	r.command(d, "QUIT")
+	d.e.end, d.e.class, d.e.detail = end, "", "" // the request is answered, whatever becomes of this
 }
 
 // lineEcho is a server that answers a line with a line, over TCP. Its answer is taken for the server's name.

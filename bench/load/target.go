@@ -105,9 +105,9 @@ func newProtocol(cfg Config, u *url.URL) protocol {
 	case Plain:
 		return newPlainPage(u, cfg.KeepAlive)
 	case Sessiond:
-		return direct{server: u.Host, store: sessiondAPI{host: u.Host, path: "/v1/" + namespaceOf(u) + "/sessions"}}
+		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: sessiondAPI{host: u.Host, path: "/v1/" + namespaceOf(u) + "/sessions"}}
 	case Redis:
-		return direct{server: u.Host, store: redisStore{locks: cfg.Parallel.most() > 1}}
+		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: redisStore{locks: cfg.Parallel.most() > 1}}
 	case TCP:
 		return lineEcho{}
 	}

@@ -39,7 +39,7 @@ func TestRunDirect(t *testing.T) {
 				if !r.Proven || r.Ended != load.Complete || r.Sessions < 2*20 || len(r.Shares) != 1 || r.Target != c.Target() {
 					t.Errorf("%s; ended %s, %d sessions, shares %+v, errors %.5v, violations %.1v", r.Reason, r.Ended, r.Sessions, r.Shares, r.Errors, r.Violations)
 				}
-				if !keep && r.Connections != r.Attempts+0 {
+				if !keep && r.Connections != r.Attempts {
 					t.Errorf("%d connections for %d requests", r.Connections, r.Attempts)
 				}
 			})
