@@ -17,7 +17,7 @@ import (
 // down, and what is there is counted anew.
 const (
 	sweepBatch   = 4096 // entries that are read by one call
-	sweepBatches = 16   // calls in one go: some 10 ms
+	sweepBatches = 8    // calls in one go: some 5 ms
 )
 
 // load is how many connections a server has, or how many more or less than was thought.
@@ -149,6 +149,9 @@ func (p *pass) conns(m *ebpf.Map) (end bool, err error) {
 	keys, values, end, err := entries[bpf.KernelFlow, bpf.KernelConn](m, p.cursor)
 	now := monotonic()
 	for i, c := range values {
+		if c.Server == 0 {
+			continue // it has moved from one table to the other
+		}
 		if c.Expires >= now {
 			l := p.found[c.Server]
 			l.add(c.State)

@@ -65,7 +65,7 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
 	__u32 outer = c->forward == FORWARD_IPIP ? outer_bytes(p) : 0;
-	long rc = way(skb, p, &p->flow.from, &c->rip, outer, &fib);
+	long rc = way(skb, p, &p->flow.from, &c->rip, outer, &c->to_server, &fib);
 
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
@@ -94,7 +94,7 @@ __noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, str
 	carried(c->server, p->bytes, 1);
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
-	long rc = way(skb, p, &client->to, &client->from, 0, &fib);
+	long rc = way(skb, p, &client->to, &client->from, 0, &c->to_client, &fib);
 
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
@@ -125,7 +125,7 @@ __noinline int error(struct __sk_buff *skb)
 			return TC_ACT_UNSPEC;
 		if (c->forward == FORWARD_IPIP)
 			return TC_ACT_UNSPEC; /* IPVS does not tell either */
-		long rc = way(skb, &p, &what.flow.from, &c->rip, 0, &fib);
+		long rc = way(skb, &p, &what.flow.from, &c->rip, 0, 0, &fib);
 
 		if (c->forward == FORWARD_MASQ) {
 			requote(skb, &what, 1, &c->rip, c->port);
@@ -161,7 +161,8 @@ __noinline int forget(struct flow *f, struct conn *c, int half)
 		if (bpf_map_delete_elem(&conns, f))
 			return 0;
 	}
-	ended(server, state);
+	if (server)
+		ended(server, state);
 	return 1;
 }
 
@@ -179,6 +180,12 @@ __noinline int keep(struct flow *f, struct conn *c, int half)
 		if (c->forward == FORWARD_MASQ)
 			bpf_map_update_elem(&half_replies, &reply, f, BPF_ANY);
 		failed = bpf_map_update_elem(&halves, f, c, BPF_NOEXIST);
+		if (failed) {
+			struct conn *before = bpf_map_lookup_elem(&halves, f);
+
+			if (before && !before->server) /* it has moved, and is closed by now */
+				failed = bpf_map_update_elem(&halves, f, c, BPF_ANY);
+		}
 	} else {
 		if (c->forward == FORWARD_MASQ)
 			bpf_map_update_elem(&replies, &reply, f, BPF_ANY);
@@ -187,18 +194,16 @@ __noinline int keep(struct flow *f, struct conn *c, int half)
 	return !failed;
 }
 
-/* promote gives a connection whose client has answered the server's SYN its place among the others. */
+/* promote gives a connection whose client has answered the server's SYN its place among the others. What is left is nobody's,
+ * and makes room as it is: to take it out would cost as much as all else. */
 __noinline int promote(struct flow *f, struct conn *half)
 {
-	struct flow reply = {};
-
 	if (!f || !half)
 		return 0;
-	reverse(f, half, &reply);
 	if (!keep(f, half, 0))
 		return 0;
-	bpf_map_delete_elem(&half_replies, &reply);
-	bpf_map_delete_elem(&halves, f);
+	half->server = 0;
+	half->expires = 0;
 	return 1;
 }
 

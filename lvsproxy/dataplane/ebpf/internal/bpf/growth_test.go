@@ -157,4 +157,3 @@ func TestCost(t *testing.T) {
 		t.Errorf("%d connections, want 10,000", n)
 	}
 }
-

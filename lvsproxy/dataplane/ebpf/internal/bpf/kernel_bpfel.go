@@ -19,15 +19,17 @@ type KernelAddress struct {
 }
 
 type KernelConn struct {
-	_       structs.HostLayout
-	Service uint32
-	Server  uint32
-	Expires uint64
-	State   uint8
-	Forward uint8
-	Port    uint16
-	Zero    uint32
-	Rip     KernelAddress
+	_        structs.HostLayout
+	Service  uint32
+	Server   uint32
+	Expires  uint64
+	State    uint8
+	Forward  uint8
+	Port     uint16
+	Zero     uint32
+	Rip      KernelAddress
+	ToServer KernelNextHop
+	ToClient KernelNextHop
 }
 
 type KernelCounts struct {
@@ -92,6 +94,16 @@ type KernelLoad struct {
 	Inactive   int64
 	Persistent int64
 	Overloaded uint64
+}
+
+type KernelNextHop struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Until   uint32
+	Dmac    [6]uint8
+	Smac    [6]uint8
+	Mtu     uint16
+	Zero    uint16
 }
 
 type KernelScheduler uint32

@@ -73,7 +73,7 @@ struct {
 } replies SEC(".maps");
 
 /* halves, half_replies: the same for connections of TCP of which the client has sent nothing but a SYN. A flood of those
- * makes room for itself here, and not among the others. */
+ * makes room for itself here, and not among the others. One whose server is 0 was moved to conns. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1 << 16);

@@ -226,11 +226,20 @@ static __always_inline __u32 segment_bytes(struct __sk_buff *skb, struct packet 
 	return p->l4 - L3 + header + skb->gso_size;
 }
 
-/* way finds out how a packet, with an outer header of so many bytes, gets to an address, as the machine's routes say. */
+/* way finds out how a packet, with an outer header of so many bytes, gets to an address, as the machine's routes say, or said
+ * within the last second. */
 static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to,
-				__u32 outer, struct bpf_fib_lookup *fib)
+				__u32 outer, struct next_hop *hop, struct bpf_fib_lookup *fib)
 {
 	__u32 bytes = segment_bytes(skb, p) + outer;
+	__u32 now = bpf_ktime_get_coarse_ns() >> 27;
+
+	if (hop && (__s32)(hop->until - now) > 0 && bytes <= hop->mtu) {
+		fib->ifindex = hop->ifindex;
+		__builtin_memcpy(fib->dmac, hop->dmac, 6);
+		__builtin_memcpy(fib->smac, hop->smac, 6);
+		return BPF_FIB_LKUP_RET_SUCCESS;
+	}
 
 	fib->ifindex = skb->ingress_ifindex;
 	fib->l4_protocol = p->flow.protocol;
@@ -244,7 +253,16 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 		__builtin_memcpy(&fib->ipv4_src, from->bytes + 12, 4);
 		__builtin_memcpy(&fib->ipv4_dst, to->bytes + 12, 4);
 	}
-	return bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+	long rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
+
+	if (hop && rc == BPF_FIB_LKUP_RET_SUCCESS) {
+		hop->ifindex = fib->ifindex;
+		__builtin_memcpy(hop->dmac, fib->dmac, 6);
+		__builtin_memcpy(hop->smac, fib->smac, 6);
+		hop->mtu = fib->mtu_result;
+		hop->until = now + 8; /* one second */
+	}
+	return rc;
 }
 
 /* go sends a packet the way that was found. */

@@ -105,6 +105,16 @@ enum state {
 	STATES,
 };
 
+/* The next hop of one direction, as the machine's routes said a moment ago. */
+struct next_hop {
+	__u32 ifindex;
+	__u32 until; /* in 2^27 ns; then the routes are asked again */
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u16 mtu;
+	__u16 zero;
+};
+
 struct conn {
 	__u32 service;
 	__u32 server;
@@ -114,6 +124,8 @@ struct conn {
 	__be16 port; /* the server's */
 	__u32 zero;
 	struct address rip;
+	struct next_hop to_server;
+	struct next_hop to_client;
 };
 
 /* What tells the fragments of a datagram from others. */
