@@ -53,13 +53,13 @@ func (r *Result) judgeGenerator(cpu time.Duration) {
 		reason("used more than %.0f%% of its %d cores in %d of %d seconds", 100*saturatedCPU, g.Cores, busy, len(r.Series))
 	}
 	if float64(r.Held) > saturatedHeld*float64(r.Attempts) {
-		reason("%d requests were due while all places were taken: more concurrency or users, or a slower rate", r.Held)
+		reason("had %d requests due while all places were taken: more concurrency or users, or a slower rate", r.Held)
 	}
 	if lag := r.Lag.P50; r.Lag.Count > 0 && lag > Millis(time.Millisecond) && float64(lag) > saturatedLag*float64(r.Latency.P50) {
 		reason("woke up %v late in the median, which is much of the latency's %v", lag, r.Latency.P50)
 	}
 	if n := r.ErrorsByClass[Local]; n > 0 {
-		reason("%d requests failed for want of ports, files or buffers of this machine", n)
+		reason("had %d requests fail for want of ports, files or buffers of this machine", n)
 	}
 	g.Saturated = len(g.Reasons) > 0
 }

@@ -27,6 +27,8 @@ func Text(w io.Writer, r *load.Result) error {
 	p.head(r)
 	p.requests(r)
 	p.latency(r)
+	p.generator(r)
+	p.phases(r)
 	p.shares(r)
 	p.faults(r)
 	p.errors(r)
