@@ -63,7 +63,7 @@ type Config struct {
 	// Seed of all that is drawn at random. Default 1.
 	Seed uint64 `json:"seed,omitempty"`
 	// Concurrency is how many requests are in flight at most. In a closed load, fewer places than users mean that
-	// users take turns. Default: Users, at most [DefaultConcurrency].
+	// users take turns. Default: as many as Users can make, at most [DefaultConcurrency].
 	Concurrency int `json:"concurrency"`
 	// Timeout is how long one request may take, from connecting to the last byte of the answer. Default 10 s.
 	Timeout time.Duration `json:"-"`
@@ -101,7 +101,7 @@ func (c Config) Defaults() Config {
 	set(&c.Requests, 50)
 	set(&c.Arrival, Constant)
 	set(&c.Seed, 1)
-	set(&c.Concurrency, min(c.Users, DefaultConcurrency))
+	set(&c.Concurrency, min(c.Users*max(1, int(c.Parallel.most())), DefaultConcurrency))
 	set(&c.Timeout, 10*time.Second)
 	set(&c.RetryWait, 100*time.Millisecond)
 	set(&c.UserPrefix, "u")

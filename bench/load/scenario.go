@@ -42,7 +42,7 @@ var Settings = []Setting{
 	{"parallel", "DIST", "1", "requests that a user makes at once, such as 90%1,10%4", text(func(c *Config) textSetter { return &c.Parallel })},
 	{"payload", "DIST", "", "bytes that each visit stores in the session, such as 500-8k; without it the page is not asked to", text(func(c *Config) textSetter { return &c.Payload })},
 	{"at", "'T[+D] ACTION TARGET'", "", "fault to cause at that time, undone after D: run, kill, term, stop, cont, reload, link-down, link-up, delay, no-delay", setFault},
-	{"concurrency", "N", "users, at most 1000", "requests in flight at most", whole(func(c *Config) *int { return &c.Concurrency })},
+	{"concurrency", "N", "as many as users can make, at most 1000", "requests in flight at most", whole(func(c *Config) *int { return &c.Concurrency })},
 	{"timeout", "D", "10s", "time for one request, such as 2s", wait(func(c *Config) *time.Duration { return &c.Timeout })},
 	{"duration", "D", "", "start no request later than that", wait(func(c *Config) *time.Duration { return &c.Duration })},
 	{"retries", "N", "0", "times a failed request is tried again", setRetries},

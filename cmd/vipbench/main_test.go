@@ -108,6 +108,36 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// The manual's scenario is one.
+func TestManualsScenario(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/engineer.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, scenario, _ := strings.Cut(string(manual), "```\nname ")
+	scenario, _, found := strings.Cut(scenario, "```")
+	if !found {
+		t.Fatal("the manual has no scenario")
+	}
+	c, err := load.ReadScenario(strings.NewReader("name " + scenario))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Defaults().Check(); err != nil || len(c.Phases) != 3 || c.Mix.Read != 37 {
+		t.Errorf("%v: %+v", err, c)
+	}
+}
+
+func TestFault(t *testing.T) {
+	status, stdout, stderr := call(t, "--users", "2", "--rate", "50", "--duration", "600ms", "--at", "100ms run echo broken", "--quiet", serve(t, false))
+	if status != 0 || !strings.Contains(stdout, "run echo broken") || !strings.Contains(stdout, "not felt") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if status, _, stderr := call(t, "--at", "100ms explode it", "http://127.0.0.1/"); status != 2 || !strings.Contains(stderr, "no action") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -153,7 +153,7 @@ func (p *printer) shares(r *load.Result) {
 	}
 	p.table(rows)
 	if t := r.ShareTest; t.Enough {
-		p.printf("chi-squared of the shares: %s with %d degrees of freedom, p = %.2g\n", decimal(t.ChiSquared, 2), t.Freedom, t.P)
+		p.printf("chi-squared of the shares %s, degrees of freedom %d, p %.2g\n", decimal(t.ChiSquared, 2), t.Freedom, t.P)
 	}
 	p.printf("\n")
 }
