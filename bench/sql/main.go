@@ -19,22 +19,18 @@ import (
 
 	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/figures"
+	"github.com/lvsession/lvsession/bench/internal/visits"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/schema"
 	"github.com/lvsession/lvsession/sessionstore/ndb"
 )
 
 type options struct {
-	dsns     figures.List
-	mixes    figures.List
-	sessions int
-	payload  int
-	clients  int
-	rounds   int
-	span     time.Duration
-	warm     time.Duration
-	profile  string
-	nodesOf  int // process
+	visits.Options
+	dsns    figures.List
+	mixes   figures.List
+	rounds  int
+	profile string
 }
 
 func main() {
@@ -50,20 +46,20 @@ func main() {
 func parse() (o options, err error) {
 	flag.Var(&o.dsns, "dsn", "DSN of an SQL node, of which the database gets the schema and the sessions; repeat it for each node")
 	flag.Var(&o.mixes, "mix", "measure only this mix (read, cycle, php, coarse, lease); may be repeated")
-	flag.IntVar(&o.sessions, "sessions", 10_000, "sessions in the store")
-	flag.IntVar(&o.payload, "payload", 2048, "bytes of a payload")
-	flag.IntVar(&o.clients, "clients", 256, "concurrent clients, beside the measurements with one")
+	flag.IntVar(&o.Sessions, "sessions", 10_000, "sessions in the store")
+	flag.IntVar(&o.Payload, "payload", 2048, "bytes of a payload")
+	flag.IntVar(&o.Clients, "clients", 256, "concurrent clients, beside the measurements with one")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
-	flag.DurationVar(&o.span, "span", 3*time.Second, "length of one measurement")
-	flag.DurationVar(&o.warm, "warm", time.Second/2, "load before each measurement")
+	flag.DurationVar(&o.Span, "span", 3*time.Second, "length of one measurement")
+	flag.DurationVar(&o.Warm, "warm", time.Second/2, "load before each measurement")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of our side's concurrent measurements to this file")
-	flag.IntVar(&o.nodesOf, "nodes-of", os.Getpid(), "with --dsn: the process that started the nodes, so that their CPU time is told")
+	flag.IntVar(&o.NodesOf, "nodes-of", os.Getpid(), "with --dsn: the process that started the nodes, so that their CPU time is told")
 	flag.Parse()
-	if o.rounds < 1 || o.span <= 0 || o.warm < 0 || o.clients < 1 || o.sessions < o.clients || o.payload < 1 || o.payload > 29_000 {
+	if o.rounds < 1 || o.Span <= 0 || o.Warm < 0 || o.Clients < 1 || o.Sessions < o.Clients || o.Payload < 1 || o.Payload > 29_000 {
 		return o, errors.New("rounds, span, clients, sessions or payload are out of range")
 	}
 	for _, name := range o.mixes {
-		if _, ok := find(name); !ok {
+		if _, ok := visits.Find(name); !ok {
 			return o, fmt.Errorf("there is no mix %q", name)
 		}
 	}
@@ -88,17 +84,17 @@ func (o options) run(ctx context.Context) error {
 	if err := install(ctx, dsns[0]); err != nil {
 		return err
 	}
-	ours, err := openStore(ctx, dsns)
+	ours, err := visits.OpenStore(ctx, dsns)
 	if err != nil {
 		return err
 	}
 	defer ours.Close()
-	reference, err := openReference(dsns, o.clients)
+	reference, err := visits.OpenReference(dsns, o.Clients)
 	if err != nil {
 		return err
 	}
 	defer reference.Close()
-	if err := o.load(ctx, ours); err != nil {
+	if err := o.Load(ctx, ours); err != nil {
 		return fmt.Errorf("load sessions: %w", err)
 	}
 	results, err := o.measure(ctx, reference, ours)
@@ -106,7 +102,7 @@ func (o options) run(ctx context.Context) error {
 		return err
 	}
 	return command.Publish(figures.Sheet{
-		Name: "sql", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.sessions, o.payload, o.rounds, o.span),
+		Name: "sql", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.Sessions, o.Payload, o.rounds, o.Span),
 		Tables: []figures.Table{tabulate(results)},
 	})
 }
@@ -122,13 +118,13 @@ func install(ctx context.Context, dsn string) error {
 }
 
 // measure runs every mix, alone and with all clients, on both sides by turns.
-func (o options) measure(ctx context.Context, reference, ours side) ([]*result, error) {
+func (o options) measure(ctx context.Context, reference, ours visits.Side) ([]*result, error) {
 	var results []*result
-	for _, m := range mixes {
-		if len(o.mixes) > 0 && !o.wants(m.name) {
+	for _, m := range visits.Mixes {
+		if len(o.mixes) > 0 && !o.wants(m.Name) {
 			continue
 		}
-		for _, clients := range []int{o.clients, 1} {
+		for _, clients := range []int{o.Clients, 1} {
 			results = append(results, &result{mix: m, clients: clients})
 		}
 	}
@@ -151,14 +147,14 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 				turns[0], turns[1] = turns[1], turns[0]
 			}
 			for _, t := range turns {
-				out, err := o.apply(ctx, t.side, r.mix, r.clients)
+				out, err := o.Apply(ctx, t.side, r.mix, r.clients)
 				if err != nil {
-					return nil, fmt.Errorf("%s: %w", r.mix.name, err)
+					return nil, fmt.Errorf("%s: %w", r.mix.Name, err)
 				}
-				t.latency.Add(out.latency, out.seconds)
-				t.cpu.add(out)
+				t.latency.Add(out.Latency, out.Seconds)
+				t.cpu.Add(out)
 			}
-			fmt.Fprintf(os.Stderr, "round %d: %s, %d clients: %s and %s a second\n", round+1, r.mix.name, r.clients,
+			fmt.Fprintf(os.Stderr, "round %d: %s, %d clients: %s and %s a second\n", round+1, r.mix.Name, r.clients,
 				figures.Number(r.reference.Rate[round]), figures.Number(r.ours.Rate[round]))
 		}
 	}
@@ -166,9 +162,9 @@ func (o options) measure(ctx context.Context, reference, ours side) ([]*result, 
 }
 
 type turn struct {
-	side    side
+	side    visits.Side
 	latency *figures.Latency
-	cpu     *cpu
+	cpu     *visits.CPU
 }
 
 func (o options) wants(mix string) bool {

@@ -1,4 +1,4 @@
-package main
+package visits
 
 import (
 	"context"
@@ -22,18 +22,19 @@ const (
 
 // visit is one request's use of a session. The session must be as this client left it: each client has sessions of its
 // own, so a refusal is a bug of the store and ends the measurement.
-type visit func(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error
+type visit func(ctx context.Context, s Side, client int, key sessionstore.Key, payload []byte) error
 
-// mix is a kind of load.
-type mix struct {
-	name  string
-	what  string
+// Mix is a kind of load.
+type Mix struct {
+	Name  string
+	What  string
 	visit visit
 	// Targets at full concurrency: how many times the reference's rate, and what part of its p99. 0 means none.
-	rate, p99 float64
+	Rate, P99 float64
 }
 
-var mixes = []mix{
+// Mixes are all that can be measured.
+var Mixes = []Mix{
 	{"read", "read", read, 6, 1. / 5},
 	{"cycle", "read, then write", cycle, 2.5, 1. / 2},
 	{"php", "read, then touch, one in ten writes", php(0), 5, 0},
@@ -41,21 +42,22 @@ var mixes = []mix{
 	{"lease", "lock, read, write, unlock", lease, 0, 0},
 }
 
-func find(name string) (mix, bool) {
-	for _, m := range mixes {
-		if m.name == name {
+// Find returns the mix of a name.
+func Find(name string) (Mix, bool) {
+	for _, m := range Mixes {
+		if m.Name == name {
 			return m, true
 		}
 	}
-	return mix{}, false
+	return Mix{}, false
 }
 
-func read(ctx context.Context, s side, client int, key sessionstore.Key, _ []byte) error {
+func read(ctx context.Context, s Side, client int, key sessionstore.Key, _ []byte) error {
 	_, err := s.read(ctx, client, key)
 	return err
 }
 
-func cycle(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+func cycle(ctx context.Context, s Side, client int, key sessionstore.Key, payload []byte) error {
 	version, err := s.read(ctx, client, key)
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func cycle(ctx context.Context, s side, client int, key sessionstore.Key, payloa
 }
 
 func php(coarse time.Duration) visit {
-	return func(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+	return func(ctx context.Context, s Side, client int, key sessionstore.Key, payload []byte) error {
 		version, err := s.read(ctx, client, key)
 		if err != nil {
 			return err
@@ -76,7 +78,7 @@ func php(coarse time.Duration) visit {
 	}
 }
 
-func lease(ctx context.Context, s side, client int, key sessionstore.Key, payload []byte) error {
+func lease(ctx context.Context, s Side, client int, key sessionstore.Key, payload []byte) error {
 	token, err := s.lock(ctx, client, key)
 	if err != nil {
 		return err
@@ -88,22 +90,22 @@ func lease(ctx context.Context, s side, client int, key sessionstore.Key, payloa
 	return s.writeLast(ctx, client, key, version, token, payload)
 }
 
-// key returns the key of a session by its number.
-func key(n int) sessionstore.Key { return sessionstore.NewKey("bench", fmt.Sprintf("session%020d", n)) }
+// Key returns the key of a session by its number.
+func Key(n int) sessionstore.Key { return sessionstore.NewKey("bench", fmt.Sprintf("session%020d", n)) }
 
-// load writes all sessions, each once under a lease, so that there are rows to change.
-func (o options) load(ctx context.Context, s *ours) error {
+// Load writes all sessions, each once under a lease, so that there are rows to change.
+func (o Options) Load(ctx context.Context, s *Ours) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for client := range o.clients {
+	for client := range o.Clients {
 		group.Go(func() error {
-			payload := figures.Payload(o.payload)
-			for n := client; n < o.sessions; n += o.clients {
+			payload := figures.Payload(o.Payload)
+			for n := client; n < o.Sessions; n += o.Clients {
 				figures.Renew(payload)
 				w := sessionstore.Write{Payload: payload, Idle: idle, IfVersion: sessionstore.AnyVersion}
-				if _, err := s.store.Write(ctx, key(n), w); err != nil {
+				if _, err := s.Store.Write(ctx, Key(n), w); err != nil {
 					return err
 				}
-				if err := lease(ctx, s, client, key(n), payload); err != nil {
+				if err := lease(ctx, s, client, Key(n), payload); err != nil {
 					return err
 				}
 			}
@@ -113,35 +115,42 @@ func (o options) load(ctx context.Context, s *ours) error {
 	return group.Wait()
 }
 
-// outcome is one measurement.
-type outcome struct {
-	latency *hdrhistogram.Histogram // microseconds
-	seconds float64
-	cpu     usage
-	lasted  time.Duration
-	visits  int64 // that cpu was used for: those of the warm-up too
+// Options are the size of a load.
+type Options struct {
+	Sessions, Payload, Clients int
+	Warm, Span                 time.Duration
+	NodesOf                    int // the process that started the cluster's nodes
 }
 
-// apply puts one side under load.
-func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome, error) {
-	before, visits := used(o.nodesOf), atomic.Int64{}
+// Outcome is one measurement.
+type Outcome struct {
+	Latency *hdrhistogram.Histogram // microseconds
+	Seconds float64
+	CPU     Usage
+	Lasted  time.Duration
+	Visits  int64 // that cpu was used for: those of the warm-up too
+}
+
+// Apply puts one side under load.
+func (o Options) Apply(ctx context.Context, s Side, m Mix, clients int) (Outcome, error) {
+	before, visits := used(o.NodesOf), atomic.Int64{}
 	start := time.Now()
-	begin := start.Add(o.warm)
-	end := begin.Add(o.span)
+	begin := start.Add(o.Warm)
+	end := begin.Add(o.Span)
 	all := make([]*hdrhistogram.Histogram, clients)
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range clients {
 		all[client] = figures.Histogram()
 		group.Go(func() error {
-			payload := figures.Payload(o.payload)
-			own := (o.sessions - client + o.clients - 1) / o.clients
+			payload := figures.Payload(o.Payload)
+			own := (o.Sessions - client + o.Clients - 1) / o.Clients
 			for {
 				figures.Renew(payload)
 				began := time.Now()
 				if began.After(end) {
 					return nil
 				}
-				if err := m.visit(ctx, s, client, key(client+o.clients*rand.IntN(own)), payload); err != nil {
+				if err := m.visit(ctx, s, client, Key(client+o.Clients*rand.IntN(own)), payload); err != nil {
 					return err
 				}
 				visits.Add(1)
@@ -152,9 +161,9 @@ func (o options) apply(ctx context.Context, s side, m mix, clients int) (outcome
 		})
 	}
 	err := group.Wait()
-	out := outcome{all[0], o.span.Seconds(), used(o.nodesOf).minus(before), time.Since(start), visits.Load()}
+	out := Outcome{all[0], o.Span.Seconds(), used(o.NodesOf).minus(before), time.Since(start), visits.Load()}
 	for _, h := range all[1:] {
-		out.latency.Merge(h)
+		out.Latency.Merge(h)
 	}
 	return out, err
 }

@@ -1,4 +1,4 @@
-package main
+package visits
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/lvsession/lvsession/sessionstore/ndb"
 )
 
-// side is one of the two that are compared. All methods are for one client, a number from 0.
-type side interface {
+// Side is one of those that are compared. All methods are for one client, a number from 0.
+type Side interface {
 	read(ctx context.Context, client int, key sessionstore.Key) (version uint64, err error)
 	write(ctx context.Context, client int, key sessionstore.Key, ifVersion uint64, payload []byte) error
 	touch(ctx context.Context, client int, key sessionstore.Key, coarse time.Duration) error
@@ -25,47 +25,49 @@ type side interface {
 	writeLast(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error
 }
 
-// ours is the store, through its interface.
-type ours struct{ store sessionstore.Store }
+// Ours is a store, through its interface.
+type Ours struct{ Store sessionstore.Store }
 
-func openStore(ctx context.Context, dsns []string) (*ours, error) {
+// OpenStore opens the store on SQL nodes.
+func OpenStore(ctx context.Context, dsns []string) (*Ours, error) {
 	s, err := ndb.Open(ctx, ndb.Options{DSNs: dsns})
-	return &ours{s}, err
+	return &Ours{s}, err
 }
 
 // Close closes the store.
-func (s *ours) Close() error { return s.store.Close() }
+func (s *Ours) Close() error { return s.Store.Close() }
 
-func (s *ours) read(ctx context.Context, _ int, key sessionstore.Key) (uint64, error) {
-	session, err := s.store.Read(ctx, key)
+func (s *Ours) read(ctx context.Context, _ int, key sessionstore.Key) (uint64, error) {
+	session, err := s.Store.Read(ctx, key)
 	return session.Version, err
 }
 
-func (s *ours) write(ctx context.Context, _ int, key sessionstore.Key, ifVersion uint64, payload []byte) error {
-	_, err := s.store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: ifVersion})
+func (s *Ours) write(ctx context.Context, _ int, key sessionstore.Key, ifVersion uint64, payload []byte) error {
+	_, err := s.Store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: ifVersion})
 	return err
 }
 
-func (s *ours) touch(ctx context.Context, _ int, key sessionstore.Key, coarse time.Duration) error {
-	return s.store.Touch(ctx, key, sessionstore.Touch{Idle: idle, Coarse: coarse})
+func (s *Ours) touch(ctx context.Context, _ int, key sessionstore.Key, coarse time.Duration) error {
+	return s.Store.Touch(ctx, key, sessionstore.Touch{Idle: idle, Coarse: coarse})
 }
 
-func (s *ours) lock(ctx context.Context, _ int, key sessionstore.Key) (uint64, error) {
-	l, err := s.store.Lock(ctx, key, sessionstore.Lock{TTL: leaseFor})
+func (s *Ours) lock(ctx context.Context, _ int, key sessionstore.Key) (uint64, error) {
+	l, err := s.Store.Lock(ctx, key, sessionstore.Lock{TTL: leaseFor})
 	return l.Token, err
 }
 
-func (s *ours) writeLast(ctx context.Context, _ int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
-	_, err := s.store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: ifVersion, Token: token, Release: true})
+func (s *Ours) writeLast(ctx context.Context, _ int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
+	_, err := s.Store.Write(ctx, key, sessionstore.Write{Payload: payload, Idle: idle, IfVersion: ifVersion, Token: token, Release: true})
 	return err
 }
 
-// reference sends one interpolated statement an operation, guarded as the store's are. Each client keeps to one SQL node
+// Reference sends one interpolated statement an operation, guarded as the store's are. Each client keeps to one SQL node
 // and finds a connection there at once.
-type reference struct{ nodes []*sql.DB }
+type Reference struct{ nodes []*sql.DB }
 
-func openReference(dsns []string, clients int) (*reference, error) {
-	r := &reference{}
+// OpenReference connects each client to one of the SQL nodes.
+func OpenReference(dsns []string, clients int) (*Reference, error) {
+	r := &Reference{}
 	for _, dsn := range dsns {
 		cfg, err := mysql.ParseDSN(dsn)
 		if err != nil {
@@ -87,7 +89,7 @@ func openReference(dsns []string, clients int) (*reference, error) {
 }
 
 // Close closes the pools.
-func (r *reference) Close() error {
+func (r *Reference) Close() error {
 	var errs []error
 	for _, db := range r.nodes {
 		errs = append(errs, db.Close())
@@ -95,9 +97,9 @@ func (r *reference) Close() error {
 	return errors.Join(errs...)
 }
 
-func (r *reference) node(client int) *sql.DB { return r.nodes[client%len(r.nodes)] }
+func (r *Reference) node(client int) *sql.DB { return r.nodes[client%len(r.nodes)] }
 
-func (r *reference) read(ctx context.Context, client int, key sessionstore.Key) (version uint64, err error) {
+func (r *Reference) read(ctx context.Context, client int, key sessionstore.Key) (version uint64, err error) {
 	var payload []byte
 	var expires int64
 	err = r.node(client).QueryRowContext(ctx, "SELECT ver, expires, payload FROM session WHERE id = ?", key[:]).Scan(&version, &expires, &payload)
@@ -107,14 +109,14 @@ func (r *reference) read(ctx context.Context, client int, key sessionstore.Key) 
 	return version, err
 }
 
-func (r *reference) write(ctx context.Context, client int, key sessionstore.Key, ifVersion uint64, payload []byte) error {
+func (r *Reference) write(ctx context.Context, client int, key sessionstore.Key, ifVersion uint64, payload []byte) error {
 	now := time.Now()
 	expires := now.Add(idle).UnixMilli()
 	return r.update(ctx, client, "UPDATE session SET ver = ?, stamp = ?, expires = ?, due = ?, payload = ? WHERE id = ? AND ver = ? AND state = 1 AND expires > ?",
 		ifVersion+1, rand.Uint64(), expires, expires/60_000+1, payload, key[:], ifVersion, now.UnixMilli())
 }
 
-func (r *reference) touch(ctx context.Context, client int, key sessionstore.Key, _ time.Duration) error {
+func (r *Reference) touch(ctx context.Context, client int, key sessionstore.Key, _ time.Duration) error {
 	now := time.Now()
 	expires := now.Add(idle).UnixMilli()
 	return r.update(ctx, client, "UPDATE session SET expires = ?, due = ? WHERE id = ? AND state = 1 AND expires > ?",
@@ -123,7 +125,7 @@ func (r *reference) touch(ctx context.Context, client int, key sessionstore.Key,
 
 // lock takes a lease that has ended, and makes one where there is none. Its tokens are times as the store's are: the sides
 // take turns on the same leases.
-func (r *reference) lock(ctx context.Context, client int, key sessionstore.Key) (uint64, error) {
+func (r *Reference) lock(ctx context.Context, client int, key sessionstore.Key) (uint64, error) {
 	now := time.Now()
 	token := uint64(now.UnixMicro())
 	ends := now.Add(leaseFor).UnixMilli()
@@ -139,14 +141,14 @@ func (r *reference) lock(ctx context.Context, client int, key sessionstore.Key) 
 }
 
 // writeLast relies on the version: whoever has the lease read it.
-func (r *reference) writeLast(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
+func (r *Reference) writeLast(ctx context.Context, client int, key sessionstore.Key, ifVersion, token uint64, payload []byte) error {
 	if err := r.write(ctx, client, key, ifVersion, payload); err != nil {
 		return err
 	}
 	return r.update(ctx, client, "UPDATE lease SET ends = 0 WHERE id = ? AND token = ?", key[:], token)
 }
 
-func (r *reference) update(ctx context.Context, client int, statement string, args ...any) error {
+func (r *Reference) update(ctx context.Context, client int, statement string, args ...any) error {
 	result, err := r.node(client).ExecContext(ctx, statement, args...)
 	if err != nil {
 		return err
