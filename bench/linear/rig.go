@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +20,12 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/sessionstore"
 	"github.com/lvsession/lvsession/sessionstore/client"
+)
+
+// Stores of a sessiond on NDB, as its option --store names them.
+const (
+	OnSQL = "mysql"
+	OnAPI = "ndbapi" // sessiond is built with the tag ndbapi
 )
 
 // Rig is an NDB Cluster of two data nodes and two SQL nodes, and two sessiond on it. It is built from the checkout
@@ -32,7 +40,12 @@ type Rig struct {
 
 // StartRig starts everything on loopback, with its files in dir. Where there is no NDB Cluster, the error is
 // [ndbcluster.ErrNoKit]. The caller stops the rig and then removes dir.
-func StartRig(ctx context.Context, dir string) (r *Rig, err error) {
+//
+// The first sessiond has the first of the stores, the second the last: [OnSQL] where none is named, or [OnAPI].
+func StartRig(ctx context.Context, dir string, stores ...string) (r *Rig, err error) {
+	if len(stores) == 0 {
+		stores = []string{OnSQL}
+	}
 	r = &Rig{dir: dir}
 	defer func() {
 		if err != nil {
@@ -43,24 +56,54 @@ func StartRig(ctx context.Context, dir string) (r *Rig, err error) {
 		return r, err
 	}
 	program := filepath.Join(dir, "sessiond")
-	for _, args := range [][]string{
-		{"go", "build", "-o", program, "github.com/lvsession/lvsession/cmd/sessiond"},
-		{program, "schema", "apply", "--dsn", r.Cluster.DSNs()[0]},
-	} {
-		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
-			return r, fmt.Errorf("%s: %w\n%s", filepath.Base(args[0]), err, out)
-		}
+	if err := build(ctx, program, slices.Contains(stores, OnAPI)); err != nil {
+		return r, err
 	}
-	for i := range 2 {
-		if err := r.startSessiond(ctx, program, "sessiond"+strconv.Itoa(i+1)); err != nil {
+	if out, err := exec.CommandContext(ctx, program, "schema", "apply", "--dsn", r.Cluster.DSNs()[0]).CombinedOutput(); err != nil {
+		return r, fmt.Errorf("schema apply: %w\n%s", err, out)
+	}
+	for i, store := range []string{stores[0], stores[len(stores)-1]} {
+		if err := r.startSessiond(ctx, program, "sessiond"+strconv.Itoa(i+1), r.storeArgs(store)); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
 }
 
+// build builds sessiond.
+func build(ctx context.Context, program string, withAPI bool) error {
+	args, env := []string{"build", "-o", program}, os.Environ()
+	if withAPI {
+		flags, err := ndbcluster.BuildEnv()
+		if err != nil {
+			return err
+		}
+		args, env = append(args, "-tags", "ndbapi"), append(env, flags...)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/lvsession/lvsession/cmd/sessiond")...)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build sessiond: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// storeArgs are the options that tell a sessiond its store.
+func (r *Rig) storeArgs(store string) (args []string) {
+	dsns := r.Cluster.DSNs()
+	if store == OnAPI {
+		database := dsns[0][strings.LastIndexByte(dsns[0], '/')+1:]
+		return []string{"--store", OnAPI, "--ndb-connect", r.Cluster.Connect(), "--ndb-database", database}
+	}
+	args = []string{"--store", OnSQL}
+	for _, dsn := range dsns {
+		args = append(args, "--dsn", dsn)
+	}
+	return args
+}
+
 // startSessiond starts one, with times that no run outlasts, and waits until it is ready.
-func (r *Rig) startSessiond(ctx context.Context, program, name string) error {
+func (r *Rig) startSessiond(ctx context.Context, program, name string, store []string) error {
 	port, err := child.Port()
 	if err != nil {
 		return err
@@ -71,11 +114,8 @@ func (r *Rig) startSessiond(ctx context.Context, program, name string) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"--store", "mysql", "--http", address, "--idle", "2h", "--tombstone", "2h", "--grace", "2h", "--lock-ttl", "2h"}
-	for _, dsn := range r.Cluster.DSNs() {
-		args = append(args, "--dsn", dsn)
-	}
-	cmd := exec.Command(program, args...)
+	args := []string{"--http", address, "--idle", "2h", "--tombstone", "2h", "--grace", "2h", "--lock-ttl", "2h"}
+	cmd := exec.Command(program, append(args, store...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	p, err := child.Start(cmd)
 	if err != nil {

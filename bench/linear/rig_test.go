@@ -16,9 +16,23 @@ import (
 // TestKillsUnderLoad checks histories against two sessiond on NDB while SQL nodes and a data node are killed. More seeds and
 // kills: go run ./bench/linear/lincheck
 func TestKillsUnderLoad(t *testing.T) {
+	killsUnderLoad(t, [][]string{{"sql1", "data2"}, {"sql2"}})
+}
+
+// TestAPIKills is the same with sessiond on the NDB API, and with one on it and one on SQL.
+func TestAPIKills(t *testing.T) {
+	if _, err := ndbcluster.BuildEnv(); err != nil {
+		need.Skip(t, err.Error())
+	}
+	for name, stores := range map[string][]string{"both": {linear.OnAPI}, "and SQL": {linear.OnAPI, linear.OnSQL}} {
+		t.Run(name, func(t *testing.T) { killsUnderLoad(t, [][]string{{"data2"}, {"data1", "mgmd"}}, stores...) })
+	}
+}
+
+func killsUnderLoad(t *testing.T, kills [][]string, stores ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	rig, err := linear.StartRig(ctx, t.TempDir())
+	rig, err := linear.StartRig(ctx, t.TempDir(), stores...)
 	if errors.Is(err, ndbcluster.ErrNoKit) {
 		need.Skip(t, err.Error())
 	}
@@ -27,7 +41,7 @@ func TestKillsUnderLoad(t *testing.T) {
 	}
 	t.Cleanup(rig.Stop)
 	const least = 3000 // operations for each seed, however slow the machine
-	for seed, kills := range [][]string{{"sql1", "data2"}, {"sql2"}} {
+	for seed, kills := range kills {
 		h, err := linear.Run(ctx, linear.Config{
 			Seed: uint64(seed), Sessions: rig.Sessions(), Operations: least, Pause: 30 * time.Millisecond, Disturb: rig.Kills(600, t.Logf, kills...),
 		})

@@ -40,6 +40,7 @@ type options struct {
 	seeds, first int
 	operations   int
 	kill         string
+	stores       string
 	pause, each  time.Duration
 	out          string
 }
@@ -50,6 +51,7 @@ func parse(args []string) (o options, err error) {
 	flags.IntVar(&o.first, "seed", 1, "the first seed")
 	flags.IntVar(&o.operations, "operations", 1000, "have so many operations answered before, during and after each kill")
 	flags.StringVar(&o.kill, "kill", "sql1,data2,sql2,data1", "in each history, kill these nodes one after the other; empty: none")
+	flags.StringVar(&o.stores, "stores", linear.OnSQL, "the stores of the two sessiond: mysql, ndbapi, or the one and the other: mysql,ndbapi")
 	flags.DurationVar(&o.pause, "pause", 20*time.Millisecond, "each of the 12 workers pauses at most so long after an operation")
 	flags.DurationVar(&o.each, "each", 30*time.Second, "decide each session's history within this time")
 	flags.StringVar(&o.out, "out", "", "write violations to this `DIR`; default: a new temporary one")
@@ -58,6 +60,11 @@ func parse(args []string) (o options, err error) {
 	}
 	if o.seeds < 1 || o.first < 0 || o.operations < 1 || o.pause < 0 || o.each <= 0 || flags.NArg() > 0 {
 		return o, errors.New("lincheck: -seeds, -operations and -each must be positive, -seed and -pause not negative, and no arguments follow")
+	}
+	for _, store := range strings.Split(o.stores, ",") {
+		if store != linear.OnSQL && store != linear.OnAPI {
+			return o, fmt.Errorf("lincheck: -stores %s: there are %s and %s", o.stores, linear.OnSQL, linear.OnAPI)
+		}
 	}
 	return o, nil
 }
@@ -73,7 +80,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	log.Print("starting an NDB Cluster and two sessiond")
-	rig, err := linear.StartRig(ctx, dir)
+	rig, err := linear.StartRig(ctx, dir, strings.Split(o.stores, ",")...)
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 // ErrNoHeaders says that there is no NDB API to build with.
 var ErrNoHeaders = errors.New("the NDB API is not here: set NDB_HOME, or install libndbclient-dev (mysql-cluster-community-devel)")
 
-// BuildEnv returns the environment variables with which the go command builds with the tag ndbapi, each NAME='value', for a
-// shell. The error is [ErrNoHeaders] or [ErrNoKit] where there is nothing to build with.
+// BuildEnv returns the environment variables with which the go command builds with the tag ndbapi, each NAME=value. The
+// error is [ErrNoHeaders] or [ErrNoKit] where there is nothing to build with.
 func BuildEnv() ([]string, error) {
 	kit, err := Find()
 	if err != nil {
@@ -26,9 +26,9 @@ func BuildEnv() ([]string, error) {
 		return nil, ErrNoHeaders
 	}
 	include := []string{"-I" + headers, "-I" + filepath.Join(headers, "ndbapi"), "-I" + filepath.Join(headers, "mgmapi"), "-I" + filepath.Dir(headers)}
-	env := []string{fmt.Sprintf("CGO_CXXFLAGS='%s'", strings.Join(include, " "))}
+	env := []string{fmt.Sprintf("CGO_CXXFLAGS=%s", strings.Join(include, " "))}
 	if lib != "" {
-		env = append(env, fmt.Sprintf("CGO_LDFLAGS='-L%s -Wl,-rpath,%s -Wl,-rpath-link,%s'", lib, lib, lib))
+		env = append(env, fmt.Sprintf("CGO_LDFLAGS=-L%s -Wl,-rpath,%s -Wl,-rpath-link,%s", lib, lib, lib))
 	}
 	return env, nil
 }

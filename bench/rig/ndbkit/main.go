@@ -11,6 +11,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 )
@@ -22,6 +23,7 @@ func main() {
 		os.Exit(1)
 	}
 	for _, variable := range env {
-		fmt.Printf("export %s\n", variable)
+		name, value, _ := strings.Cut(variable, "=")
+		fmt.Printf("export %s='%s'\n", name, value)
 	}
 }

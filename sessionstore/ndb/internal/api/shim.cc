@@ -468,7 +468,7 @@ int lv_put(lv_worker *w, int table, int i, int what, lv_error *error) {
 int lv_commit(lv_worker *w, lv_error *error) {
   int code = 0;
   if (w->transaction->execute(NdbTransaction::Commit, NdbOperation::AbortOnError, 1) != 0)
-    code = failed(error, w->transaction->getNdbError(), "commit");
+    code = failed(error, w->transaction->getNdbError(), "transaction");
   w->ndb->closeTransaction(w->transaction);
   w->transaction = nullptr;
   return code;
