@@ -43,7 +43,7 @@ func TestFailover(t *testing.T) {
 		{"keepalived is stopped", func(p *pair) { p.keepalived[namespaces.Director].Signal(syscall.SIGTERM) }, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := startPair(t)
+			p := startPair(t, "masq", "rr")
 			before := p.established()
 			visits := p.visit()
 			tt.happen(p)
@@ -72,6 +72,39 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestFailoverInTheKernel: with the ebpf dataplane, --sloppy-tcp and a scheduler that goes by the client, connections live
+// through the loss of their director. By masq that is so where the client speaks next; see docs/operator.md.
+func TestFailoverInTheKernel(t *testing.T) {
+	need.Program(t, "keepalived", "keepalived")
+	need.Program(t, "curl", "curl")
+	for _, tt := range []struct{ forward, scheduler string }{{"gate", "sh"}, {"gate", "mh"}, {"masq", "mh"}} {
+		t.Run(tt.forward+" "+tt.scheduler, func(t *testing.T) {
+			p := startPair(t, tt.forward, tt.scheduler, "--dataplane", "ebpf", "--sloppy-tcp", "--bpf-max-conns", "100000")
+			var conns []net.Conn
+			for range 20 {
+				conns = append(conns, p.established())
+			}
+			visits := p.visit()
+			if err := p.rig.CutOff(p.t.Context(), namespaces.Director); err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range conns { // the first waits for the other director
+				c.SetDeadline(time.Now().Add(patience))
+				for range 3 {
+					if err := echoes(c); err != nil {
+						t.Fatalf("connection %d broke: %v", i, err)
+					}
+				}
+			}
+			if err := p.has(namespaces.Director2, namespaces.VIP); err != nil {
+				t.Error(err)
+			}
+			p.await("a connection is served", func() error { return p.connect(time.Second) })
+			t.Logf("no connection was served for %v; %d lived on", visits(), len(conns))
+		})
+	}
+}
+
 // pair is two directors in a rig.
 type pair struct {
 	t          *testing.T
@@ -82,24 +115,24 @@ type pair struct {
 
 const pairConfig = `checkinterval=1
 virtual=` + namespaces.VIP + `:80
-	real=` + namespaces.Real1IP + `:80 masq
-	real=` + namespaces.Real2IP + `:80 masq
+	real=` + namespaces.Real1IP + `:80 %[1]s
+	real=` + namespaces.Real2IP + `:80 %[1]s
 	checktype=connect
-	scheduler=rr
+	scheduler=%[2]s
 `
 
-func startPair(t *testing.T) *pair {
+func startPair(t *testing.T, forward, scheduler string, args ...string) *pair {
 	p := &pair{
 		t: t, rig: namespaces.NeedWith(t, namespaces.Options{Directors: 2}),
 		directors: map[namespaces.Host]*child.Process{}, keepalived: map[namespaces.Host]*child.Process{},
 	}
 	p.serve()
 	config := filepath.Join(p.rig.Dir(), "ldirectord.cf")
-	if err := os.WriteFile(config, []byte(pairConfig), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, pairConfig, forward, scheduler), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range []namespaces.Host{namespaces.Director, namespaces.Director2} {
-		p.startDirector(h, config)
+		p.startDirector(h, config, args...)
 	}
 	// The first one is there first, so that it is known who has the VIP.
 	p.startKeepalived(namespaces.Director, 150)
@@ -150,14 +183,15 @@ func (p *pair) serve() {
 // socket is the path of a director's admin socket.
 func (p *pair) socket(h namespaces.Host) string { return filepath.Join(p.rig.Dir(), string(h)+".sock") }
 
-func (p *pair) startDirector(h namespaces.Host, config string) {
+func (p *pair) startDirector(h namespaces.Host, config string, args ...string) {
 	p.t.Helper()
 	// The one that stands by has the VIP open too.
 	sysctl := p.rig.Command(p.t.Context(), h, "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1")
 	if out, err := sysctl.CombinedOutput(); err != nil {
 		p.t.Fatalf("%v: %v: %s", sysctl, err, out)
 	}
-	cmd := p.rig.Command(context.Background(), h, os.Args[0], "--config", config, "--admin", p.socket(h))
+	cmd := p.rig.Command(context.Background(), h, os.Args[0],
+		append([]string{"--config", config, "--admin", p.socket(h), "--bpf-pin", filepath.Join(p.rig.Pins(), string(h))}, args...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = p.t.Output()
 	process, err := child.Start(cmd)

@@ -37,6 +37,7 @@ type options struct {
 
 	interfaces    string // names, joined by commas
 	tunnelSources string // prefixes, joined by commas
+	sloppyTCP     bool
 	bpfPin        string
 	bpfMaxConns   int
 	bpfMaxServers int
@@ -66,6 +67,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
 	f.StringVar(&o.interfaces, "interface", "", "`NAMES`, joined by commas, of the interfaces at which the ebpf dataplane takes packets (default all that have an address)")
 	f.StringVar(&o.tunnelSources, "tunnel-source", "", "`PREFIXES`, one of IPv4 and one of IPv6 joined by a comma, of the addresses that ipip of the ebpf dataplane comes from; what is beyond a prefix's length differs by connection (default the machine's own address)")
+	f.BoolVar(&o.sloppyTCP, "sloppy-tcp", false, "a connection of the ebpf dataplane may begin in its middle, so that with the schedulers sh and mh one that another director has begun goes on here")
 	f.StringVar(&o.bpfPin, "bpf-pin", ebpf.DefaultPin, "`FOLDER` in a bpffs, where what the ebpf dataplane has in the kernel is pinned: it outlives the program")
 	f.IntVar(&o.bpfMaxConns, "bpf-max-conns", ebpf.DefaultMaxConns(), "`N` connections at most of the ebpf dataplane, some 250 bytes each; beyond, those make room on which nothing has moved for longest. The default follows the memory")
 	f.IntVar(&o.bpfMaxServers, "bpf-max-servers", ebpf.DefaultMaxServers, "`N` real servers at most of the ebpf dataplane, each counted once for each virtual service")

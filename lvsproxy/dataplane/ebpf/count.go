@@ -64,7 +64,10 @@ func (k *kernel) count(f *front) {
 }
 
 // flagsOf returns what else the programs have to know of a service.
-func flagsOf(s service.Snapshot) (flags uint32) {
+func (k *kernel) flagsOf(s service.Snapshot) (flags uint32) {
+	if k.sloppy {
+		flags |= uint32(bpf.KernelServiceFlagSERVICE_SLOPPY)
+	}
 	if s.OnePacket && s.ID.Protocol == config.UDP {
 		flags |= uint32(bpf.KernelServiceFlagSERVICE_ONE_PACKET)
 	}

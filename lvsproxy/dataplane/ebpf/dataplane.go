@@ -35,6 +35,10 @@ type Options struct {
 	// the machine's own address, the same for all.
 	TunnelSources []netip.Prefix
 
+	// SloppyTCP has a connection of TCP begin with any packet of a client, as IPVS's sloppy_tcp does: then one that another
+	// director has begun goes on here, where the scheduler sends its client to the same server as there (sh, mh).
+	SloppyTCP bool
+
 	noTCX bool // for tests: attach as on a kernel before 6.6
 }
 

@@ -44,6 +44,7 @@ type kernel struct {
 
 	tuning  bpf.KernelTuning
 	sources []netip.Prefix
+	sloppy  bool // connections may begin in their middle
 
 	tallied time.Time
 	tallies []bpf.KernelCounts // of each server, as of then
@@ -63,7 +64,7 @@ func loadKernel(p *pins, o Options, log *slog.Logger) (*kernel, error) {
 	if err := size(p, spec, o, log); err != nil {
 		return nil, err
 	}
-	k := &kernel{pins: p, log: log, sources: o.TunnelSources, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
+	k := &kernel{pins: p, log: log, sources: o.TunnelSources, sloppy: o.SloppyTCP, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
 	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: p.path()}}
 	all := struct {
 		*bpf.KernelObjects
@@ -423,7 +424,7 @@ func (k *kernel) picks(id uint32) uint64 {
 // putService writes what a service says.
 func (k *kernel) putService(id uint32, s service.Snapshot) error {
 	value := bpf.KernelService{
-		Id: id, Scheduler: schedulerOf(s.Scheduler), Flags: flagsOf(s), Persistence: uint32(s.Persistence.Timeout / time.Second),
+		Id: id, Scheduler: schedulerOf(s.Scheduler), Flags: k.flagsOf(s), Persistence: uint32(s.Persistence.Timeout / time.Second),
 		Netmask: uint32(s.Persistence.Netmask),
 	}
 	if s.ID.Addr.Addr().Is4() {

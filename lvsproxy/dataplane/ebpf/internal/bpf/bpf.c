@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -294,7 +295,9 @@ __noinline int fresh(struct __sk_buff *skb, struct packet *p)
 		return TC_ACT_UNSPEC;
 	int half = p->flow.protocol == IPPROTO_TCP;
 
-	if (half && (p->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST)) != FLAG_SYN)
+	__u8 kind = p->flags & (FLAG_SYN | FLAG_ACK | FLAG_RST);
+
+	if (half && kind != FLAG_SYN && !(kind == FLAG_ACK && s->flags & SERVICE_SLOPPY))
 		return TC_ACT_UNSPEC; /* of no connection: the machine refuses it */
 	if (!begin(s, p, &c))
 		return drop(DROP_NO_SERVER);
@@ -310,6 +313,8 @@ int ingress(struct __sk_buff *skb)
 	struct conn *c;
 	struct flow *client;
 
+	if (skb->pkt_type != PACKET_HOST)
+		return TC_ACT_UNSPEC; /* another machine's, which a switch did not know, or that somebody listens to */
 	switch (parse(skb, &p)) {
 	case TAKEN:
 		break;

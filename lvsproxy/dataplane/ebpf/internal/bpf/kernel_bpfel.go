@@ -146,6 +146,7 @@ const (
 	KernelServiceFlagSERVICE_ONE_PACKET KernelServiceFlag = 1
 	KernelServiceFlagSERVICE_FALLBACK   KernelServiceFlag = 2
 	KernelServiceFlagSERVICE_PORT       KernelServiceFlag = 4
+	KernelServiceFlagSERVICE_SLOPPY     KernelServiceFlag = 8
 )
 
 type KernelServiceKey struct {

@@ -32,6 +32,7 @@ enum service_flag {
 	SERVICE_ONE_PACKET = 1, /* each datagram is scheduled for itself */
 	SERVICE_FALLBACK = 2,   /* sh-fallback, mh-fallback */
 	SERVICE_PORT = 4,       /* sh-port, mh-port */
+	SERVICE_SLOPPY = 8,     /* a connection may begin in its middle: it was another director's */
 };
 
 struct service {
