@@ -294,7 +294,12 @@ func tests(f family) []packetTest {
 		if f.vip.Is6() {
 			kind, code = 1, 0
 		}
-		return icmp(from, to, kind, code, 0, about, f.ip+8)
+		p := icmp(from, to, kind, code, 0, about, f.ip+8)
+		p.dmac = outside
+		if from == f.masq {
+			p.dmac = inside
+		}
+		return p
 	}
 	opened := func(port uint16) []step {
 		return []step{
@@ -365,6 +370,7 @@ func tests(f family) []packetTest {
 				return p
 			}()}), counted{active: 1, conns: 1}, nil},
 		{"an error about something else", []step{{in: unreachable(f.client, f.vip, stranger), verdict: pass}}, counted{}, nil},
+		{"another machine's", []step{{in: func() packet { p := tcp(80, syn); p.dmac = realMAC; return p }(), verdict: pass}}, counted{}, nil},
 		{"cut off in its header", []step{{in: func() packet { p := tcp(80, syn); p.short = 18; return p }(), verdict: pass}}, counted{drop: KernelDropDROP_MALFORMED, drops: 1}, nil},
 	}
 }
