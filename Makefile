@@ -1,9 +1,12 @@
 # What each target needs beyond Go, `make install` brings: Debian packages, if it runs as root.
 .DEFAULT_GOAL := help
-.PHONY: help demo lab build test install lint fuzz bench clean
+.PHONY: help demo lab build build-ndbapi test test-ndbapi install lint fuzz bench clean
+
+# The NDB API's paths, from the kit or from MySQL's packages; fails with what to install where there is neither.
+with_ndb = kit=$$(go run ./bench/rig/ndbkit) && eval "$$kit" &&
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## run the whole product in one process on 127.0.0.1:8080
 	go run ./cmd/demo
@@ -14,6 +17,9 @@ lab: ## a network of namespaces with a director and real servers in it, until Ct
 build: ## build every program into bin/
 	go build -o bin/ ./cmd/...
 
+build-ndbapi: ## build sessiond with --store ndbapi into bin/ (needs g++ and MySQL's libndbclient)
+	$(with_ndb) go build -tags ndbapi -o bin/ ./cmd/sessiond
+
 install: ## install what the tests need and is missing (Debian, as root; otherwise those tests are skipped)
 	@./bench/rig/install
 
@@ -21,6 +27,9 @@ test: install ## run every test, with the race detector
 	go test -race -timeout 20m ./...
 	cd bench/engines && go vet ./... && go build -o /dev/null .
 	cd bench/clients/golang && go vet ./... && go test -timeout 10m ./...
+
+test-ndbapi: install ## run the tests of the store on the NDB API, with the race detector
+	$(with_ndb) go test -race -tags ndbapi -timeout 10m -run API ./sessionstore/ndb/... ./bench/linear
 
 lint: ## check format, vet, static analysis, module files and PHP style
 	@./.ci/lint
