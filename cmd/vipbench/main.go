@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,7 +51,7 @@ func vipbench(ctx context.Context, args []string, stdout, stderr io.Writer, widt
 		fmt.Fprintf(stderr, "vipbench: %v\n", err)
 		return status(err)
 	}
-	if err := write(stdout, o, result); err != nil {
+	if err := errors.Join(write(stdout, o, result), writeHTML(o.html, result)); err != nil {
 		fmt.Fprintf(stderr, "vipbench: write the result: %v\n", err)
 		return exitNotProven
 	}
@@ -82,6 +83,17 @@ func write(stdout io.Writer, o options, r *load.Result) error {
 	return e.Encode(r)
 }
 
+func writeHTML(name string, r *load.Result) error {
+	if name == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := report.HTML(&b, r); err != nil {
+		return err
+	}
+	return os.WriteFile(name, b.Bytes(), 0o644)
+}
+
 // status is the exit status for an error of [load.Run].
 func status(err error) int {
 	switch {
@@ -99,6 +111,7 @@ func status(err error) int {
 type options struct {
 	config load.Config
 	json   bool
+	html   string // file for the page; empty for none
 	quiet  bool
 }
 
@@ -130,6 +143,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.SetOutput(io.Discard)
 	said.flags(f)
 	f.BoolVar(&o.json, "json", false, "write the result as JSON")
+	f.StringVar(&o.html, "html", "", "write the result as a page with charts to `FILE`, too")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	err := f.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {

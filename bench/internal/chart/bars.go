@@ -1,0 +1,57 @@
+package chart
+
+import "fmt"
+
+// Bar is one figure with a name. Whisker is the spread of the figure, drawn if its end is above its begin.
+type Bar struct {
+	Name    string
+	Value   float64
+	Text    string     // beside the bar
+	Expect  float64    // a tick across the bar where the value was expected; none if not above zero
+	Whisker [2]float64 // least and most
+}
+
+// Bars is a diagram of horizontal bars from zero.
+type Bars struct {
+	Title string
+	About string
+	Bars  []Bar
+}
+
+const (
+	maxBars   = 64
+	barHeight = 26.0
+	barLeft   = 165.0
+	barRight  = 145.0
+)
+
+// SVG draws the bars. It is well-formed and bounded for any input. Figures that are not above zero have no bar.
+func (b Bars) SVG() string {
+	bars := b.Bars[:min(len(b.Bars), maxBars)]
+	figures := []float64{0}
+	for _, r := range bars {
+		for _, v := range []float64{r.Value, r.Expect, r.Whisker[1]} {
+			if Linear.shows(v) {
+				figures = append(figures, max(v, 0))
+			}
+		}
+	}
+	x := newSpan(Linear, figures, barLeft, width-barRight)
+	d := &drawing{}
+	d.open(b.Title, b.About, barHeight*float64(max(len(bars), 1))+8)
+	for i, r := range bars {
+		y := 4 + barHeight*float64(i)
+		d.text(barLeft-8, y+17, "end", "label", shorten(r.Name, 18))
+		d.text(width-barRight+8, y+17, "start", "tick", shorten(r.Text, 17))
+		if Linear.shows(r.Value) && r.Value > 0 {
+			fmt.Fprintf(d, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" class="bar s0"/>`+"\n", barLeft, y+4, x.at(r.Value)-barLeft, barHeight-8)
+		}
+		if low, high := r.Whisker[0], r.Whisker[1]; low >= 0 && high > low && Linear.shows(high) {
+			d.rule(x.at(low), y+barHeight/2, x.at(high), y+barHeight/2, "whisker")
+		}
+		if r.Expect > 0 && Linear.shows(r.Expect) {
+			d.rule(x.at(r.Expect), y+1, x.at(r.Expect), y+barHeight-1, "expect")
+		}
+	}
+	return d.close()
+}
