@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -103,8 +104,8 @@ func (p *place) use(conn net.Conn, deadline time.Time) {
 }
 
 // do makes one attempt at the user's next request.
-func (p *place) do(ctx context.Context, t *target, u *user, q request) (e exchange) {
-	e.begin = time.Now()
+func (p *place) do(ctx context.Context, t *target, u *user, q request, now time.Time) (e exchange) {
+	e.begin = now
 	deadline := e.begin.Add(t.timeout)
 	defer func() {
 		if e.end.IsZero() {
@@ -114,7 +115,7 @@ func (p *place) do(ctx context.Context, t *target, u *user, q request) (e exchan
 			e.cut = true
 		}
 	}()
-	conn, err := t.connect(ctx, u, deadline)
+	conn, err := t.connect(ctx, u, now, deadline)
 	if err != nil {
 		e.fail(classify(err), "connect: "+cause(err))
 		return e
@@ -128,7 +129,7 @@ func (p *place) do(ctx context.Context, t *target, u *user, q request) (e exchan
 		e.end = time.Now()
 		return e
 	}
-	p.release(t, u, conn, again)
+	p.release(t, u, conn, again, e.end)
 	return e
 }
 
@@ -147,6 +148,7 @@ func (p *place) receive(conn net.Conn, e *exchange) bool { return p.receiveAtMos
 
 // receiveAtMost reads one answer over HTTP, whose body has at most so many bytes.
 func (p *place) receiveAtMost(conn net.Conn, e *exchange, most int) bool {
+	runtime.Gosched() // while others have their turn the answer comes: often that saves a read in vain, and the wait for another
 	from := source{conn: conn}
 	p.reader.Reset(&from)
 	p.answer.Reset()
@@ -172,10 +174,10 @@ func excerpt(body []byte) string {
 	return strings.Join(strings.Fields(strings.ToValidUTF8(string(body), "?")), " ") + end
 }
 
-// release keeps the connection for the user's next request if it can be used again, or sees it closed.
-func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool) {
+// release keeps the connection for the user's next request if it can be used again, or sees it closed. The request ended then.
+func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool, ended time.Time) {
 	if t.keepAlive && again && p.reader.Buffered() == 0 {
-		u.conn, u.used = conn, time.Now()
+		u.conn, u.used = conn, ended
 		return
 	}
 	if p.reader.Buffered() == 0 {
@@ -205,10 +207,10 @@ type protocol interface {
 }
 
 // connect returns the user's kept connection if it is still good, else a new one.
-func (t *target) connect(ctx context.Context, u *user, deadline time.Time) (*net.TCPConn, error) {
+func (t *target) connect(ctx context.Context, u *user, now, deadline time.Time) (*net.TCPConn, error) {
 	if conn := u.conn; conn != nil {
 		u.conn = nil
-		if time.Since(u.used) < freshFor || idle(conn) {
+		if now.Sub(u.used) < freshFor || idle(conn) {
 			return conn, nil
 		}
 		conn.Close()

@@ -196,7 +196,9 @@ func (r *run) turn(ctx, stop context.Context, u *user, due time.Time) bool {
 	} else {
 		going = r.burst(ctx, stop, u, due, plan)
 	}
-	u.free = time.Now()
+	if !r.cfg.Think.IsZero() {
+		u.free = time.Now()
+	}
 	return going
 }
 
@@ -243,7 +245,7 @@ func (r *run) attempt(ctx, stop context.Context, u *user, due time.Time, q reque
 		due = now
 	}
 	r.collector.began(now, again)
-	e := p.do(ctx, r.target, u, q)
+	e := p.do(ctx, r.target, u, q, now)
 	e.due = due
 	r.free <- p
 	return e, true

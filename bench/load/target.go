@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lvsession/lvsession/sessionstore"
 )
@@ -124,7 +125,7 @@ func probe(ctx context.Context, cfg Config, t *target) error {
 			break
 		}
 		u := newUser(-1, cfg.UserPrefix+"probe", cfg.Seed)
-		e = newPlace().do(ctx, t, u, u.visit(&cfg))
+		e = newPlace().do(ctx, t, u, u.visit(&cfg), time.Now())
 		u.close()
 		if e.class == "" && t.kind.Verified() && !u.hasSession(t) {
 			e.fail(BadBody, "the answer set no cookie that a browser would send back over http")
