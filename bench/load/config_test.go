@@ -52,6 +52,27 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// A scenario's configuration is the same after it was written as JSON and read again.
+func TestScenarioJSON(t *testing.T) {
+	c := Config{URL: "http://127.0.0.1/"}
+	for _, s := range [][2]string{
+		{"think", "90%1s,10%~2s"}, {"visits", "~20"}, {"payload", "500-8k"}, {"parallel", "1-4"}, {"mix", "visit=1,read=2"}, {"abandon", "30%"},
+	} {
+		if err := c.Set(s[0], s[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c = c.Defaults()
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Config
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(back, c) {
+		t.Errorf("%v: %s\n%+v\n%+v", err, b, c, back)
+	}
+}
+
 func TestConfigJSON(t *testing.T) {
 	c := Config{URL: "http://127.0.0.1/", Timeout: 1500 * time.Microsecond, Duration: time.Minute, Weights: map[string]int{"a": 2}}.Defaults()
 	b, err := json.Marshal(c)

@@ -20,8 +20,9 @@ const progressEvery = 250 * time.Millisecond
 // Snapshot is the state of a load under way.
 type Snapshot struct {
 	Elapsed      time.Duration
-	Planned      int64 // requests
-	Done         int64 // of the planned requests, with whatever outcome
+	Until        time.Duration // when no more requests begin, 0 if only their number ends the load
+	Planned      int64         // requests
+	Done         int64         // of the planned requests, with whatever outcome
 	Acknowledged int64
 	Errors       int64
 	Violations   int64
@@ -358,9 +359,9 @@ func (r *run) report(progress func(Snapshot)) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				progress(r.collector.snapshot(planned))
+				progress(r.snapshot(planned))
 			case <-done:
-				progress(r.collector.snapshot(planned))
+				progress(r.snapshot(planned))
 				return
 			}
 		}
@@ -371,6 +372,12 @@ func (r *run) report(progress func(Snapshot)) (stop func()) {
 // inFlight is how many requests can be in flight at most.
 func (c Config) inFlight() int {
 	return min(c.Concurrency, c.Users*max(1, int(c.Parallel.most())))
+}
+
+func (r *run) snapshot(planned int64) Snapshot {
+	s := r.collector.snapshot(planned)
+	s.Until = r.cfg.Duration
+	return s
 }
 
 // sleep waits for d and returns true, or false if ctx ends first.

@@ -63,10 +63,14 @@ func (p *Progress) status(s load.Snapshot) string {
 }
 
 func part(s load.Snapshot) float64 {
-	if s.Planned == 0 {
-		return 0
+	done := 0.0
+	if s.Planned > 0 {
+		done = float64(s.Done) / float64(s.Planned)
 	}
-	return float64(s.Done) / float64(s.Planned)
+	if s.Until > 0 { // whatever ends the load first
+		done = max(done, min(1, s.Elapsed.Seconds()/s.Until.Seconds()))
+	}
+	return done
 }
 
 // bar puts a bar of what remains of width columns before the status; there is none if less than 10 remain.
