@@ -38,6 +38,9 @@ func main() {
 
 // vipbench runs the command and returns its exit status. width is as for [report.NewProgress].
 func vipbench(ctx context.Context, args []string, stdout, stderr io.Writer, width func() int) int {
+	if len(args) > 0 && args[0] == "compare" {
+		return compare(ctx, args[1:], stdout, stderr, width)
+	}
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -117,6 +120,7 @@ type options struct {
 
 const usage = `Usage: vipbench [options] URL
        vipbench [options] --scenario FILE [URL]
+       vipbench compare ...    (vipbench compare --help)
 
 Loads the counter page at URL, which should lead through the VIP, with virtual users who each have a cookie jar, and
 proves that every acknowledged request raised the user's session count by exactly one. See docs/engineer.md.
@@ -147,7 +151,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
 	err := f.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		printHelp(f, stderr)
+		list(f, stderr, usage, exits)
 	}
 	if err != nil {
 		return options{}, err
@@ -156,10 +160,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, err
 }
 
-// printHelp lists the options with two hyphens, in aligned columns.
-func printHelp(f *flag.FlagSet, w io.Writer) {
-	fmt.Fprint(w, usage)
-	defer fmt.Fprint(w, exits)
+// list writes the help: the options with two hyphens, in aligned columns, between two texts.
+func list(f *flag.FlagSet, w io.Writer, before, after string) {
+	fmt.Fprint(w, before)
+	defer fmt.Fprint(w, after)
 	f.VisitAll(func(o *flag.Flag) {
 		value, text := flag.UnquoteUsage(o)
 		if strings.HasPrefix(o.Usage, "`") { // the value's name stands before the text and is no part of it
