@@ -52,7 +52,9 @@ func serveGo(addr string) error {
 // fleet starts the parts of a site.
 type fleet struct {
 	*testing.T
-	dir       string // of the programs and their files
+	dir       string   // of the programs and their files
+	tags      string   // that they are built with
+	buildEnv  []string // and environment variables
 	endpoints []string
 }
 
@@ -60,7 +62,8 @@ type fleet struct {
 func (f *fleet) build(programs ...string) {
 	f.Helper()
 	for _, p := range programs {
-		cmd := exec.Command("go", "build", "-o", f.dir, "github.com/lvsession/lvsession/cmd/"+p)
+		cmd := exec.Command("go", "build", "-tags", f.tags, "-o", f.dir, "github.com/lvsession/lvsession/cmd/"+p)
+		cmd.Env = append(os.Environ(), f.buildEnv...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			f.Fatalf("build %s: %v\n%s", p, err, out)
 		}
@@ -130,14 +133,20 @@ func (f *fleet) schema(dsn string) {
 	f.Logf("%s", out)
 }
 
-// sessiond starts one on all SQL nodes.
-func (f *fleet) sessiond(name string, dsns []string) *child.Process {
-	f.Helper()
-	addr := f.addr()
-	args := []string{"--store", "mysql", "--http", addr}
+// onSQL are the options of a sessiond on all SQL nodes.
+func onSQL(dsns []string) []string {
+	args := []string{"--store", "mysql"}
 	for _, dsn := range dsns {
 		args = append(args, "--dsn", dsn)
 	}
+	return args
+}
+
+// sessiond starts one with options that tell it its store.
+func (f *fleet) sessiond(name string, store []string) *child.Process {
+	f.Helper()
+	addr := f.addr()
+	args := append([]string{"--http", addr}, store...)
 	p := f.run(name, nil, filepath.Join(f.dir, "sessiond"), args...)
 	f.await("http://"+addr+"/readyz", p)
 	f.endpoints = append(f.endpoints, "http://"+addr)

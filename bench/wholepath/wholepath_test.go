@@ -9,6 +9,7 @@ import (
 
 	"github.com/lvsession/lvsession/bench/load"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/bench/rig/need"
 )
 
 // The load on each kind of real server. It is an open one: in a closed load, users of the faster kind would be done
@@ -23,13 +24,34 @@ const (
 // kind, one sessiond and one SQL node in the middle, and asserts that no acknowledged visit was lost, that nobody was
 // logged out, and that only requests in flight at a kill failed.
 func TestKillsUnderLoad(t *testing.T) {
+	killsUnderLoad(t, &fleet{T: t}, "sql1", func(_ *ndbcluster.Cluster, dsns []string) [2][]string {
+		return [2][]string{onSQL(dsns), onSQL(dsns)}
+	})
+}
+
+// TestAPIKillsUnderLoad is the same with sessiond1 on SQL and sessiond2 on the NDB API, and a data node that is killed.
+func TestAPIKillsUnderLoad(t *testing.T) {
+	env, err := ndbcluster.BuildEnv()
+	if err != nil {
+		need.Skip(t, err.Error())
+	}
+	killsUnderLoad(t, &fleet{T: t, tags: "ndbapi", buildEnv: env}, "data2", func(c *ndbcluster.Cluster, dsns []string) [2][]string {
+		database := dsns[0][strings.LastIndexByte(dsns[0], '/')+1:]
+		api := []string{"--store", "ndbapi", "--ndb-connect", c.Connect(), "--ndb-database", database}
+		return [2][]string{onSQL(dsns), api}
+	})
+}
+
+// killsUnderLoad kills a node of the cluster last. The stores are the two sessiond's; the first of these is killed, too.
+func killsUnderLoad(t *testing.T, f *fleet, node string, stores func(*ndbcluster.Cluster, []string) [2][]string) {
 	cluster := ndbcluster.Start(t, ndbcluster.Options{})
 	dsns := ndbcluster.Database(t, cluster.DSNs())
-	f := &fleet{T: t, dir: t.TempDir()}
+	f.dir = t.TempDir()
 	f.build("sessiond", "lvsproxy")
 	f.schema(dsns[0])
-	sessiond := f.sessiond("sessiond1", dsns)
-	f.sessiond("sessiond2", dsns)
+	args := stores(cluster, dsns)
+	sessiond := f.sessiond("sessiond1", args[0])
+	f.sessiond("sessiond2", args[1])
 
 	php1, php2 := f.phpServer("php1"), f.phpServer("php2")
 	go1, go1Addr := f.goServer("go1")
@@ -64,7 +86,7 @@ virtual=%s
 		{0.25, "real server php1", func() error { php1.Kill(); return nil }},
 		{0.35, "real server go1", func() error { go1.Kill(); return nil }},
 		{0.5, "sessiond1", func() error { sessiond.Kill(); return nil }},
-		{0.65, "SQL node sql1", func() error { return cluster.Kill("sql1") }},
+		{0.65, "node " + node, func() error { return cluster.Kill(node) }},
 	}}
 	results := f.load(map[string]string{"php": "http://" + phpVIP + "/", "go": "http://" + goVIP + "/"}, faults)
 	t.Logf("\n%s", f.table())
