@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
@@ -188,17 +189,39 @@ func (d *Dataplane) syncAll() {
 	if d.kernel.pins.lent.Load() {
 		return // what is dirty stays so
 	}
+	var changes []*change
 	for _, f := range d.fronts {
 		if f.closed || !f.dirty.Swap(false) {
 			continue
 		}
-		err := d.kernel.sync(f)
+		c, err := d.kernel.begin(f)
 		if err != nil {
-			f.dirty.Store(true)
+			d.retry(f, err)
+			continue
 		}
-		if err != nil && !errors.Is(err, errNotSettled) {
-			d.log.Error("the kernel has not got the table of a virtual service; it is tried again", "virtual", f.service.ID().Name(), "error", err)
+		changes = append(changes, c)
+	}
+	var swaps errgroup.Group
+	swaps.SetLimit(swapsAtOnce)
+	for _, c := range changes {
+		swaps.Go(func() error { d.kernel.swap(c); return nil })
+	}
+	swaps.Wait()
+	for _, c := range changes {
+		if err := d.kernel.end(c); err != nil {
+			d.retry(c.front, err)
 		}
+	}
+}
+
+// swapsAtOnce is how many services get other slots at the same time.
+const swapsAtOnce = 64
+
+// retry has a front brought into the kernel again, at the next tick.
+func (d *Dataplane) retry(f *front, err error) {
+	f.dirty.Store(true)
+	if !errors.Is(err, errNotSettled) {
+		d.log.Error("the kernel has not got the table of a virtual service; it is tried again", "virtual", f.service.ID().Name(), "error", err)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/scheduler"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -67,53 +69,74 @@ func (p *pool) slots(list destinations, picks uint64) []int32 {
 // errNotSettled says that it is not known yet which servers are alive.
 var errNotSettled = errors.New("not settled")
 
-// sync brings a service's table into the kernel: first the servers that have come, then who is picked, then what else the
-// service says, and at last that servers have gone. So no packet finds a number of which nothing is known. It returns
-// errNotSettled while it is not known whom to pick: packets of new connections are dropped then, and come again, or go
-// where they went before this process began.
-func (k *kernel) sync(f *front) error {
-	select {
-	case <-f.service.Settled():
+// change is a service's table on its way into the kernel.
+type change struct {
+	front  *front
+	table  service.Snapshot
+	listed map[uint32]bool
+	slots  *ebpf.Map
+	err    error
+}
+
+// begin makes what a service's table needs: first the servers that have come, so that no packet finds a number of which nothing
+// is known, and the slots. It returns errNotSettled while it is not known whom to pick, and packets of new connections go where
+// they went before this process began.
+func (k *kernel) begin(f *front) (*change, error) {
+	if isSettled(f.service) {
 		f.taken = false
-	default:
-		if f.taken {
-			return errNotSettled
-		}
+	} else if f.taken {
+		return nil, errNotSettled
 	}
-	table := f.service.Snapshot()
-	numbers := make([]uint32, len(table.Servers))
-	list := make(destinations, len(table.Servers))
-	listed := map[uint32]bool{}
-	for i, s := range table.Servers {
+	c := &change{front: f, table: f.service.Snapshot(), listed: map[uint32]bool{}}
+	numbers := make([]uint32, len(c.table.Servers))
+	list := make(destinations, len(c.table.Servers))
+	for i, s := range c.table.Servers {
 		id, err := k.putServer(f, s)
 		if err != nil {
-			return fmt.Errorf("real server %v: %w", s.Addr, err)
+			return nil, fmt.Errorf("real server %v: %w", s.Addr, err)
 		}
-		numbers[i], list[i], listed[id] = id, destination{s.Addr, s.Weight}, true
+		numbers[i], list[i], c.listed[id] = id, destination{s.Addr, s.Weight}, true
 	}
-	if f.pool == nil || f.pool.scheduler != table.Scheduler || f.pool.flags != table.SchedFlags {
-		pool, err := newPool(table.Scheduler, table.SchedFlags)
+	if f.pool == nil || f.pool.scheduler != c.table.Scheduler || f.pool.flags != c.table.SchedFlags {
+		pool, err := newPool(c.table.Scheduler, c.table.SchedFlags)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f.pool = pool
 	}
-	slots := f.pool.slots(list, k.picks(f.id))
-	if err := k.putSlots(f.id, numbers, slots); err != nil {
-		return err
+	var err error
+	c.slots, err = newSlots(numbers, f.pool.slots(list, k.picks(f.id)))
+	return c, err
+}
+
+// swap puts the slots in the place of those there are. It may be called for several changes at once, and should be: the kernel
+// waits each time until no program uses the ones before, which takes some 10 ms.
+func (k *kernel) swap(c *change) {
+	defer c.slots.Close()
+	if err := k.objects.Slots.Put(c.front.id, c.slots); err != nil {
+		c.err = fmt.Errorf("put the slots in their place: %w", err)
 	}
-	if err := k.putService(f.id, table); err != nil {
+}
+
+// end writes what else the service says, and that servers have gone. Where nobody can be picked and it is not settled that it is
+// so, new connections are dropped, and come again: errNotSettled.
+func (k *kernel) end(c *change) error {
+	if c.err != nil {
+		return c.err
+	}
+	f := c.front
+	if err := k.putService(f.id, c.table); err != nil {
 		return err
 	}
 	for id := range f.listed {
-		if !listed[id] {
+		if !c.listed[id] {
 			if err := k.unlistServer(id); err != nil {
 				return err
 			}
 		}
 	}
-	f.listed = listed
-	if len(table.Servers) == 0 && !isSettled(f.service) {
+	f.listed = c.listed
+	if len(c.table.Servers) == 0 && !isSettled(f.service) {
 		return errNotSettled
 	}
 	return nil

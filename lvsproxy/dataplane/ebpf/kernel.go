@@ -32,6 +32,7 @@ type serverName struct {
 type kernel struct {
 	pins     *pins
 	log      *slog.Logger
+	began    time.Time
 	closed   bool // guarded by the dataplane's using
 	objects  bpf.KernelObjects
 	registry *ebpf.Map // the number of each service, also of those that take no new connections
@@ -41,6 +42,7 @@ type kernel struct {
 	services *ids[bpf.KernelServiceKey]
 	servers  *ids[serverName]
 	written  map[uint32]bpf.KernelServer // what the kernel has of each server
+	recalled map[uint32][]uint32         // by service, the servers that a process before this one has left
 
 	tuning  bpf.KernelTuning
 	sources []netip.Prefix
@@ -64,7 +66,10 @@ func loadKernel(p *pins, o Options, log *slog.Logger) (*kernel, error) {
 	if err := size(p, spec, o, log); err != nil {
 		return nil, err
 	}
-	k := &kernel{pins: p, log: log, sources: o.TunnelSources, sloppy: o.SloppyTCP, written: map[uint32]bpf.KernelServer{}, drift: map[uint32]load{}}
+	k := &kernel{
+		pins: p, log: log, began: time.Now(), sources: o.TunnelSources, sloppy: o.SloppyTCP,
+		written: map[uint32]bpf.KernelServer{}, recalled: map[uint32][]uint32{}, drift: map[uint32]load{},
+	}
 	options := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: p.path()}}
 	all := struct {
 		*bpf.KernelObjects
@@ -139,6 +144,7 @@ func (k *kernel) recall() error {
 	for id, s := range servers {
 		if s.Service != 0 && k.servers.found(serverName{s.Service, addrOf(s.Rip, s.Port)}, uint32(id)) {
 			k.written[uint32(id)] = s
+			k.recalled[s.Service] = append(k.recalled[s.Service], uint32(id))
 		}
 	}
 	k.servers.ready()
@@ -271,15 +277,16 @@ func (k *kernel) front(s *service.Service, before *front) (*front, error) {
 	f := &front{service: s, id: id, servers: map[netip.AddrPort]uint32{}, listed: map[uint32]bool{}}
 	var there bpf.KernelService
 	f.taken = k.objects.Services.Lookup(key, &there) == nil
-	for server, value := range k.written {
-		if value.Service == id {
-			f.servers[addrOf(value.Rip, value.Port)] = server
-			f.listed[server] = true // as far as is known
-		}
+	for _, server := range k.recalled[id] {
+		value := k.written[server]
+		f.servers[addrOf(value.Rip, value.Port)] = server
+		f.listed[server] = true // as far as is known
 	}
+	delete(k.recalled, id)
 	if before != nil {
-		for addr := range before.servers { // they are the other's now
+		for addr, server := range before.servers { // they are the other's now
 			before.service.SetCounts(addr, service.Counts{})
+			f.servers[addr], f.listed[server] = server, true
 		}
 	}
 	return f, nil
@@ -380,8 +387,8 @@ const (
 	slotFirst  = 2
 )
 
-// putSlots puts another array of slots in the place of the one there is. slots are indexes in numbers, those of servers.
-func (k *kernel) putSlots(id uint32, numbers []uint32, slots []int32) error {
+// newSlots makes an array of slots, which are indexes in numbers, those of servers.
+func newSlots(numbers []uint32, slots []int32) (*ebpf.Map, error) {
 	values := make([]uint32, slotFirst+len(slots))
 	keys := make([]uint32, len(values))
 	values[slotCount] = uint32(len(slots))
@@ -395,16 +402,13 @@ func (k *kernel) putSlots(id uint32, numbers []uint32, slots []int32) error {
 		Name: "slots", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(len(values)), Flags: unix.BPF_F_INNER_MAP,
 	})
 	if err != nil {
-		return fmt.Errorf("make the slots: %w", err)
+		return nil, fmt.Errorf("make the slots: %w", err)
 	}
-	defer array.Close()
 	if _, err := array.BatchUpdate(keys, values, nil); err != nil {
-		return fmt.Errorf("fill the slots: %w", err)
+		array.Close()
+		return nil, fmt.Errorf("fill the slots: %w", err)
 	}
-	if err := k.objects.Slots.Put(id, array); err != nil {
-		return fmt.Errorf("put the slots in their place: %w", err)
-	}
-	return nil
+	return array, nil
 }
 
 // picks returns how many picks were made from a service's slots.

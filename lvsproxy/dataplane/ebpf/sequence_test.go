@@ -44,8 +44,8 @@ func (k *picker) swap(s *sequence, next destinations) {
 	*k = picker{slots: s.slots(), list: s.list}
 }
 
-// change is one edit of the list, as IPVS makes them: one at a time.
-func change(t *rapid.T, d destinations, free *int) destinations {
+// edit is one change of the list, as IPVS makes them: one at a time.
+func edit(t *rapid.T, d destinations, free *int) destinations {
 	next := append(destinations{}, d...)
 	switch what := rapid.IntRange(0, 2).Draw(t, "what"); {
 	case what == 0 || len(next) == 0: // to the head
@@ -76,7 +76,7 @@ func TestSlotsPickAsTheScheduler(t *testing.T) {
 				itself.Init(list)
 				k, free := picker{}, 0
 				for range rapid.IntRange(1, 12).Draw(t, "changes") {
-					next := change(t, list, &free)
+					next := edit(t, list, &free)
 					k.swap(mirror, next)
 					tell(itself, list, next)
 					list = next

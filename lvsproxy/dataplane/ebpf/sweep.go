@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -260,6 +261,9 @@ func lesser(a, b int64) int64 {
 	return 0
 }
 
+// orphanTime is how long after the start services are still opened that a process before this one has left.
+const orphanTime = time.Minute
+
 // release gives back the numbers of servers that got no connections and were found to have none, and of services that have
 // no servers left. Services that a process before this one left in the kernel and nobody has opened are closed.
 func (d *Dataplane) release(p *pass) {
@@ -271,8 +275,12 @@ func (d *Dataplane) release(p *pass) {
 			listed[id] = listed[id] || !f.closed
 		}
 	}
+	late := time.Since(k.began) > orphanTime
 	for _, id := range p.idle {
 		value, ok := k.written[id]
+		if of[value.Service] == nil && !late {
+			continue
+		}
 		if !ok || listed[id] || p.found[id] != (load{}) || k.load(id) != (load{}) {
 			continue
 		}
@@ -291,7 +299,7 @@ func (d *Dataplane) release(p *pass) {
 	}
 	for id, key := range k.services.name {
 		f := of[id]
-		if f != nil && !f.closed {
+		if f != nil && !f.closed || f == nil && !late {
 			continue
 		}
 		if f == nil {
