@@ -1,9 +1,11 @@
 // Command service measures sessiond from outside, in a process of its own, over kept connections. On the embedded store,
 // with --sync always and everysec, it stands next to Redis with appendfsync always and everysec, which promise about as much;
-// on MySQL NDB Cluster there are two of it.
+// on MySQL NDB Cluster there are two of it; and on the cluster's NDB API, where the rig finds it, one for tables that are
+// logged to disk and one for tables that are not, next to Redis with appendfsync everysec. Then redis-benchmark is a load too.
 //
 //	go run ./bench/service
 //	go run ./bench/service --store ndb
+//	go run ./bench/service --store ndbapi
 //
 // All sides get the same load from equally cheap clients and take turns in every round; figures are medians over the
 // rounds. Servers, load and disk are those of one machine, so a server that needs less processor leaves more to the load.
@@ -46,7 +48,7 @@ func main() {
 
 func parse() (o options, err error) {
 	var clients figures.List
-	flag.StringVar(&o.store, "store", "embedded", "measure sessiond on the store embedded, next to Redis, or two sessiond on ndb")
+	flag.StringVar(&o.store, "store", "embedded", "measure sessiond on the store embedded, next to Redis, two sessiond on ndb, or on ndbapi, next to Redis")
 	flag.Var(&o.mixes, "mix", "measure only this mix (mixed, cycle, php); may be repeated")
 	flag.Var(&clients, "clients", "concurrent clients; may be repeated; default 1, 64 and 256")
 	flag.IntVar(&o.sessions, "sessions", 10_000, "sessions in the store")
@@ -90,36 +92,42 @@ func (o options) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	var sides []*side
+	u := &setup{dir: dir}
+	defer u.stop()
 	switch o.store {
 	case "embedded":
-		sides, err = embeddedSides(ctx, dir)
+		err = u.embedded(ctx)
 	case "ndb":
-		sides, err = ndbSides(ctx, dir)
+		err = u.ndb(ctx)
+	case "ndbapi":
+		err = u.ndbapi(ctx)
 	default:
-		err = fmt.Errorf("--store %q: there are embedded and ndb", o.store)
+		err = fmt.Errorf("--store %q: there are embedded, ndb and ndbapi", o.store)
 	}
-	defer func() {
-		for _, s := range sides {
-			s.stop()
-		}
-	}()
 	if err != nil {
 		return err
 	}
-	for _, s := range sides {
+	for _, s := range u.sides {
 		if err := o.prepare(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	results, err := o.measure(ctx, sides)
+	results, err := o.measure(ctx, u.sides)
 	if err != nil {
 		return err
 	}
-	return command.Publish(figures.Sheet{
+	sheet := figures.Sheet{
 		Name: "service", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.sessions, o.payload, o.rounds, o.span),
 		Tables: []figures.Table{tabulate(results)},
-	})
+	}
+	if o.store == "ndbapi" {
+		outside, err := o.measureOutside(ctx, u.sides)
+		if err != nil {
+			return err
+		}
+		sheet.Tables = append(sheet.Tables, outside)
+	}
+	return command.Publish(sheet)
 }
 
 // prepare connects all clients of a side and stores the sessions.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lvsession/lvsession/bench/rig/child"
+	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 )
 
 // Program is a built sessiond.
@@ -25,29 +26,43 @@ type Program struct {
 }
 
 // Build builds the program into dir. The working directory must lie in the checkout.
-func Build(ctx context.Context, dir string) (*Program, error) {
-	p := &Program{path: filepath.Join(dir, "sessiond")}
-	if _, err := p.output(ctx, "go", "build", "-o", p.path, "github.com/lvsession/lvsession/cmd/sessiond"); err != nil {
+func Build(ctx context.Context, dir string) (*Program, error) { return build(ctx, dir, nil) }
+
+// BuildAPI is [Build] with the NDB API, whose kit is found as package ndbcluster says.
+func BuildAPI(ctx context.Context, dir string) (*Program, error) {
+	env, err := ndbcluster.BuildEnv()
+	if err != nil {
 		return nil, err
 	}
-	help, err := p.output(ctx, p.path, "--help")
+	return build(ctx, dir, env, "-tags", "ndbapi")
+}
+
+func build(ctx context.Context, dir string, env []string, flags ...string) (*Program, error) {
+	p := &Program{path: filepath.Join(dir, "sessiond")}
+	args := append([]string{"build", "-o", p.path}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/lvsession/lvsession/cmd/sessiond")...)
+	cmd.Env = append(os.Environ(), env...)
+	if _, err := output(cmd); err != nil {
+		return nil, err
+	}
+	help, err := output(exec.CommandContext(ctx, p.path, "--help"))
 	p.help = help
 	return p, err
 }
 
-// ApplySchema brings a database to the schema that the program needs.
-func (p *Program) ApplySchema(ctx context.Context, dsn string) error {
-	_, err := p.output(ctx, p.path, "schema", "apply", "--dsn", dsn)
+// ApplySchema brings a database to the schema that the program needs. The options are those of schema apply beyond --dsn.
+func (p *Program) ApplySchema(ctx context.Context, dsn string, options ...string) error {
+	_, err := output(exec.CommandContext(ctx, p.path, append([]string{"schema", "apply", "--dsn", dsn}, options...)...))
 	return err
 }
 
 // Knows tells whether the program has an option, such as "--redis".
 func (p *Program) Knows(option string) bool { return strings.Contains(p.help, option+" ") }
 
-func (p *Program) output(ctx context.Context, name string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+func output(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, out)
+		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, out)
 	}
 	return string(out), nil
 }
