@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -17,6 +18,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
@@ -231,6 +235,74 @@ func TestKernelDataplane(t *testing.T) {
 	}
 	if shown := r.lvsproxy("dataplane", "show"); !strings.Contains(shown, "nothing is attached") {
 		t.Errorf("after detach, got %s", shown)
+	}
+}
+
+// TestKernelLocal: where no real server is left, the director's own pages are shown.
+func TestKernelLocal(t *testing.T) {
+	r := needKernelRig(t, namespaces.Options{})
+	r.serveHTTP(namespaces.Director, namespaces.VIP, 80)
+	p := r.start(fmt.Sprintf("virtual=%s\n\tprotocol=tcp\n\tscheduler=rr\n\tchecktype=off\n\tfallback=127.0.0.1:80 gate\n\treal=%s masq\n",
+		at(namespaces.VIP, 80), at(namespaces.Real1IP, 80)))
+	for range 2 {
+		if got := get(t, r.browser(false), "http://"+at(namespaces.VIP, 80)+"/who"); got != "director "+namespaces.ClientIP {
+			t.Errorf("got %q, want the director, who sees the client", got)
+		}
+	}
+	r.end(p)
+	r.lvsproxy("dataplane", "detach")
+}
+
+// TestKernelNeighbours: other programs at TCX see packets as before, those before ours all, and outlive it.
+func TestKernelNeighbours(t *testing.T) {
+	r := needKernelRig(t, namespaces.Options{})
+	r.serveHTTP(namespaces.Real1, namespaces.Real1IP, 80)
+	count, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer count.Close()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "MIT", Instructions: asm.Instructions{
+		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, count.FD()), asm.Mov.Reg(asm.R2, asm.RFP), asm.Add.Imm(asm.R2, -4), asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "next"),
+		asm.Mov.Imm(asm.R1, 1), asm.StoreXAdd(asm.R0, asm.R1, asm.DWord),
+		asm.Mov.Imm(asm.R0, -1).WithSymbol("next"), asm.Return(), // TCX_NEXT
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	var other link.Link
+	if err := r.Do(namespaces.Director, func() error {
+		device, err := net.InterfaceByName(namespaces.ToClient)
+		if err == nil {
+			other, err = link.AttachTCX(link.TCXOptions{Interface: device.Index, Program: program, Attach: ebpf.AttachTCXIngress})
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	p := r.start(fmt.Sprintf("virtual=%s\n\tprotocol=tcp\n\tscheduler=rr\n\tchecktype=on\n\treal=%s masq\n", at(namespaces.VIP, 80), at(namespaces.Real1IP, 80)))
+	ask := func() (seen uint64) {
+		if got := get(t, r.browser(false), "http://"+at(namespaces.VIP, 80)+"/who"); got != "real1 "+namespaces.ClientIP {
+			t.Errorf("got %q", got)
+		}
+		if err := count.Lookup(uint32(0), &seen); err != nil {
+			t.Fatal(err)
+		}
+		return seen
+	}
+	before := ask()
+	if after := ask(); before == 0 || after <= before {
+		t.Errorf("the other program saw %d packets, and then %d", before, after)
+	}
+	r.end(p)
+	r.lvsproxy("dataplane", "detach")
+	info, err := other.Info()
+	if err != nil || info.TCX().Ifindex == 0 {
+		t.Errorf("the other program is not attached any more: %+v, %v", info, err)
 	}
 }
 

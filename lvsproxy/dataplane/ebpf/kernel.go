@@ -325,8 +325,14 @@ func (k *kernel) putServer(f *front, s service.ServerSnapshot) (id uint32, err e
 		k.loads[id] = bpf.KernelLoad{}
 	}
 	f.servers[s.Addr] = id
+	forward := forwardOf(s, f.service.ID().Addr.Port())
+	if forward == uint8(bpf.KernelForwardFORWARD_MASQ) && isLocal(s.Addr.Addr()) && s.Weight > 0 {
+		k.log.Warn("a server on this machine gets nothing: masq to it cannot change the port; give it the virtual service's",
+			"virtual", f.service.ID().Name(), "server", s.Addr)
+		s.Weight = 0
+	}
 	value := bpf.KernelServer{
-		Rip: addressOf(s.Addr.Addr()), Port: network(s.Addr.Port()), Forward: forwardOf(s), Service: f.id,
+		Rip: addressOf(s.Addr.Addr()), Port: network(s.Addr.Port()), Forward: forward, Service: f.id,
 		Weight: uint32(s.Weight), Upper: uint32(s.Upper), Lower: uint32(s.Lower),
 	}
 	return id, k.write(id, value)
@@ -343,14 +349,15 @@ func (k *kernel) write(id uint32, value bpf.KernelServer) error {
 	return nil
 }
 
-// forwardOf returns how packets come to a server. As in IPVS, one of this machine's own addresses gets them without being
-// forwarded, so it must listen at the VIP.
-func forwardOf(s service.ServerSnapshot) uint8 {
+// forwardOf returns how packets come to a server of a service at a port. As in IPVS, one of this machine's own addresses gets
+// them without being forwarded, so it must listen at the VIP.
+func forwardOf(s service.ServerSnapshot, port uint16) uint8 {
+	local := isLocal(s.Addr.Addr())
 	switch {
+	case local && (s.Forward != config.Masq || s.Addr.Port() == port):
+		return uint8(bpf.KernelForwardFORWARD_LOCAL)
 	case s.Forward == config.Masq:
 		return uint8(bpf.KernelForwardFORWARD_MASQ)
-	case isLocal(s.Addr.Addr()):
-		return uint8(bpf.KernelForwardFORWARD_LOCAL)
 	case s.Forward == config.IPIP:
 		return uint8(bpf.KernelForwardFORWARD_IPIP)
 	}
