@@ -23,6 +23,7 @@ type delayer struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	served []time.Duration // in order of arrival
+	ended  time.Time       // the last one
 	n      int             // drawn
 }
 
@@ -47,16 +48,19 @@ func (d *delayer) draw() time.Duration {
 }
 
 func (d *delayer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	began := time.Now()
 	if d.queue {
 		d.line.Lock()
 		defer d.line.Unlock()
 	}
-	began := time.Now()
 	time.Sleep(d.draw())
-	took := time.Since(began)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.served = append(d.served, took)
+	ended := time.Now()
+	if d.queue && d.ended.After(began) {
+		began = d.ended // how long the next in line takes to wake up is the server's time
+	}
+	d.served, d.ended = append(d.served, ended.Sub(began)), ended
 	w.WriteHeader(http.StatusOK)
 }
 
