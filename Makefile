@@ -37,7 +37,7 @@ lint: ## check format, vet, static analysis, module files and PHP style
 fuzz: ## run each fuzz target for FUZZTIME (default 10s)
 	@./.ci/fuzz $${FUZZTIME:-10s}
 
-bench: ## measure what the documents quote; writes bench/results/
+bench: ## measure what the documents quote, one page in bench/results/<date>/; QUICK=1 for a look
 	@./bench/run
 
 clean: ## remove what was built

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,14 +14,18 @@ import (
 // lineEvery is how often a progress line is written where no terminal shows a bar.
 const lineEvery = 5 * time.Second
 
-// Progress shows a load under way: as a bar that is redrawn in place on a terminal, as a line every 5 s elsewhere. It is
-// used from one goroutine.
+// Progress shows a load under way: as a few lines that are redrawn in place on a terminal, with a bar, the last second and the
+// servers' shares; as a line every 5 s elsewhere. It is used from one goroutine.
 type Progress struct {
 	w     io.Writer
 	width func() int
 	shown time.Duration // elapsed time at the last line
 	last  load.Snapshot
 	rate  float64
+	drawn int // lines on the terminal
+
+	seconds int // complete ones that were seen
+	servers map[string]int64
 }
 
 // NewProgress returns a Progress that writes to w. width gives the terminal's width in columns at any time, and is nil
@@ -38,13 +44,74 @@ func (p *Progress) Show(s load.Snapshot) {
 		return
 	}
 	p.measure(s)
-	fmt.Fprintf(p.w, "\r\x1b[K%s", bar(s, p.status(s), p.width()-1))
+	p.draw(p.view(s, p.width()-1))
 }
 
-// Done ends the progress: the bar vanishes, so that what follows begins on a clean line.
+// draw replaces the lines on the terminal.
+func (p *Progress) draw(lines []string) {
+	if p.drawn > 1 {
+		fmt.Fprintf(p.w, "\x1b[%dA", p.drawn-1)
+	}
+	fmt.Fprintf(p.w, "\r\x1b[J%s", strings.Join(lines, "\n"))
+	p.drawn = len(lines)
+}
+
+// view returns the lines for a terminal that is so wide.
+func (p *Progress) view(s load.Snapshot, width int) []string {
+	lines := []string{bar(s, p.status(s), width)}
+	p.count(s.Second)
+	if p.seconds == 0 {
+		return lines
+	}
+	l := s.Second
+	last := fmt.Sprintf("last second: begun %s  acknowledged %s  errors %s  p50 %s p90 %s p99 %s p99.9 %s max %s ms  vipbench %.2f cores",
+		thousands(l.Begun), thousands(l.Acknowledged), thousands(l.Errors), millis(l.P50), millis(l.P90), millis(l.P99), millis(l.P999), millis(l.Max), l.CPU)
+	if s.Phase != "" {
+		last = "phase " + printable(s.Phase) + ", " + last
+	}
+	return append(lines, cut(last, width), cut(p.shares(), width))
+}
+
+// count adds a complete second, once, to what the servers answered.
+func (p *Progress) count(s load.Second) {
+	n := int(time.Duration(s.At)/time.Second) + 1
+	if n <= p.seconds || s.Begun+s.Acknowledged+s.Errors+s.InFlight == 0 {
+		return
+	}
+	p.seconds = n
+	if p.servers == nil {
+		p.servers = map[string]int64{}
+	}
+	for name, answers := range s.Servers {
+		p.servers[name] += answers
+	}
+}
+
+// shares tells each server's part of the answers.
+func (p *Progress) shares() string {
+	var total int64
+	for _, n := range p.servers {
+		total += n
+	}
+	text := "servers:"
+	for _, name := range slices.Sorted(maps.Keys(p.servers)) {
+		text += fmt.Sprintf("  %s %s", printable(name), percent(float64(p.servers[name])/float64(max(total, 1))))
+	}
+	return text
+}
+
+// cut shortens a line to a width, so that the terminal does not wrap it.
+func cut(s string, width int) string {
+	if r := []rune(s); len(r) > width {
+		return string(r[:max(width, 0)])
+	}
+	return s
+}
+
+// Done ends the progress: its lines vanish, so that what follows begins on a clean line.
 func (p *Progress) Done() {
 	if p.width != nil {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		p.draw(nil)
 	}
 }
 

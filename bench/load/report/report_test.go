@@ -119,7 +119,7 @@ func TestProgressOnTerminal(t *testing.T) {
 	p.Show(load.Snapshot{Elapsed: time.Second, Planned: 1000, Done: 250, Acknowledged: 250, InFlight: 9, P50: 2 * time.Millisecond, P99: 5 * time.Millisecond})
 	p.Show(load.Snapshot{Elapsed: 2 * time.Second, Planned: 1000, Done: 1000, Acknowledged: 990, Errors: 10})
 	p.Done()
-	lines := strings.Split(b.String(), "\r\x1b[K")
+	lines := strings.Split(b.String(), "\r\x1b[J")
 	if len(lines) != 4 || lines[0] != "" || lines[3] != "" {
 		t.Fatalf("%q", lines)
 	}
@@ -128,6 +128,30 @@ func TestProgressOnTerminal(t *testing.T) {
 	}
 	if !strings.Contains(lines[2], "100%") || !strings.Contains(lines[2], "740/s") || strings.Contains(lines[2], ".]") {
 		t.Errorf("%q", lines[2])
+	}
+}
+
+func TestProgressShowsTheLastSecond(t *testing.T) {
+	var b bytes.Buffer
+	p := NewProgress(&b, func() int { return 80 })
+	second := load.Second{Begun: 400, Acknowledged: 400, P99: 7 * ms, Servers: map[string]int64{"web2": 100, "web1\x1b": 300}}
+	for range 4 { // the same second is counted once
+		p.Show(load.Snapshot{Elapsed: time.Second, Phase: "rush", Second: second})
+	}
+	second.At, second.Servers = load.Millis(time.Second), map[string]int64{"web2": 200}
+	p.Show(load.Snapshot{Elapsed: 2 * time.Second, Phase: "rush", Second: second})
+	frames := strings.Split(b.String(), "\x1b[2A\r\x1b[J")
+	if len(frames) != 5 || strings.Contains(frames[4], "\x1b") {
+		t.Fatalf("%q", frames)
+	}
+	lines := strings.Split(frames[4], "\n")
+	if len(lines) != 3 || !strings.HasPrefix(lines[1], "phase rush, last second: begun 400  acknowledged 400") || lines[2] != `servers:  web1\x1b 50.00%  web2 50.00%` {
+		t.Errorf("%q", lines)
+	}
+	for _, l := range lines {
+		if len(l) > 79 {
+			t.Errorf("%d columns: %q", len(l), l)
+		}
 	}
 }
 
