@@ -2,21 +2,14 @@ package main
 
 import (
 	"crypto/rand"
-	"embed"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/template"
 
+	"github.com/lvsession/lvsession/bench/peers"
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
 )
-
-// peers are the configurations of all sides. Each has its best settings for this.
-//
-//go:embed peers
-var peers embed.FS
 
 // The ports of the fronts on the VIP. Direct routing cannot change a port: it has the real servers' own.
 const (
@@ -81,17 +74,13 @@ func writeFiles(dir string) error {
 }
 
 func (s settings) write(name, file string) error {
-	t, err := template.ParseFS(peers, "peers/"+name)
-	if err != nil {
-		return err
-	}
 	out, err := os.Create(filepath.Join(s.Dir, file))
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	if err := t.Execute(out, s); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+	if err := peers.Write(out, "fronts/"+name, s); err != nil {
+		return err
 	}
 	return out.Close()
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 
+	"github.com/lvsession/lvsession/bench/peers"
 	"github.com/lvsession/lvsession/bench/rig/phpfpm"
 )
 
@@ -48,8 +50,8 @@ func (s *site) wants(names ...string) bool {
 	return false
 }
 
-// add starts the web server of a side.
-func (s *site) add(one side, ini, env map[string]string) error {
+// add starts the web server of a side, with a php.ini of bench/peers and what that is told.
+func (s *site) add(one side, file string, settings ini, env map[string]string) error {
 	if !s.wants(one.name) {
 		return nil
 	}
@@ -61,14 +63,15 @@ func (s *site) add(one side, ini, env map[string]string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{
-		"session.use_strict_mode": "1", "session.gc_probability": "0", "session.lazy_write": "1",
-		"session.serialize_handler": "php", "display_errors": "1", "opcache.enable": "1",
-	} {
-		if _, ok := ini[name]; !ok {
-			ini[name] = value
-		}
+	ini, err := peers.INI("common.ini", nil)
+	if err != nil {
+		return err
 	}
+	own, err := peers.INI(file, settings)
+	if err != nil {
+		return err
+	}
+	maps.Copy(ini, own)
 	// A worker for each client: what is compared is the store, not the queue in front of PHP.
 	one.server, err = phpfpm.StartDir(dir, phpfpm.Options{Root: pages, Index: "page.php", INI: ini, Env: env, Children: clients[len(clients)-1]})
 	if err != nil {

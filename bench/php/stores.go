@@ -28,6 +28,7 @@ const (
 	targetPHPRedis  = 1.1
 )
 
+// ini is what a php.ini of bench/peers is told.
 type ini = map[string]string
 
 // start starts all sides, PHP's own first.
@@ -58,18 +59,15 @@ func (s *site) files(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.add(side{name: "files"}, ini{"session.save_handler": "files", "session.save_path": dir}, nil)
+	return s.add(side{name: "files"}, "files.ini", ini{"Path": dir}, nil)
 }
 
-// phpredis are the settings of php.ini for a server of Redis's protocol. PHP keeps the connection.
-func phpredis(addr string, locking bool) ini {
-	settings := ini{"session.save_handler": "redis", "session.save_path": `"tcp://` + addr + `?persistent=1"`}
+// phpredis names the php.ini for a server of Redis's protocol.
+func phpredis(locking bool) string {
 	if locking {
-		// By default a request gives up after ten tries at the lock, and goes on without it.
-		settings["redis.session.locking_enabled"] = "1"
-		settings["redis.session.lock_retries"] = "-1"
+		return "phpredis-locking.ini"
 	}
-	return settings
+	return "phpredis.ini"
 }
 
 func (s *site) redis(ctx context.Context) error {
@@ -92,7 +90,7 @@ func (s *site) redis(ctx context.Context) error {
 			if locking {
 				one.name += ", locking"
 			}
-			if err := s.add(one, phpredis(server.Addr(), locking), nil); err != nil {
+			if err := s.add(one, phpredis(locking), ini{"Addr": server.Addr()}, nil); err != nil {
 				return err
 			}
 		}
@@ -122,10 +120,7 @@ func (s *site) memcached(context.Context) error {
 	if err := listening(process, addr); err != nil {
 		return fmt.Errorf("memcached: %w", err)
 	}
-	return s.add(side{name: name}, ini{
-		"session.save_handler": "memcached", "session.save_path": addr, "memcached.sess_persistent": "1",
-		"memcached.sess_binary_protocol": "0", // with it every write is a delete and an add, by Debian's libmemcached
-	}, nil)
+	return s.add(side{name: name}, "memcached.ini", ini{"Addr": addr}, nil)
 }
 
 // listening waits until somebody listens on the address.
@@ -173,7 +168,7 @@ func (s *site) mariadb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.add(side{name: name}, ini{"auto_prepend_file": prepend},
+	return s.add(side{name: name}, "pdo.ini", ini{"Prepend": prepend},
 		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName)})
 }
 
@@ -256,12 +251,9 @@ func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name str
 		if locking != "none" {
 			one = side{name: one.name + ", locking"}
 		}
-		settings := ini{
-			"auto_prepend_file": prepend, "opcache.preload": filepath.Join(filepath.Dir(prepend), "preload.php"),
-			"opcache.preload_user": me.Username,
-		}
+		settings := ini{"Prepend": prepend, "Preload": filepath.Join(filepath.Dir(prepend), "preload.php"), "User": me.Username}
 		env := map[string]string{"LVSESSION_ENDPOINTS": server.URL(), "LVSESSION_LOCKING": locking}
-		if err := s.add(one, settings, env); err != nil {
+		if err := s.add(one, "phpclient.ini", settings, env); err != nil {
 			return err
 		}
 	}
@@ -276,7 +268,7 @@ func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name str
 		if locking {
 			one.name += ", locking"
 		}
-		if err := s.add(one, phpredis(redis, locking), nil); err != nil {
+		if err := s.add(one, phpredis(locking), ini{"Addr": redis}, nil); err != nil {
 			return err
 		}
 	}
