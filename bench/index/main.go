@@ -161,28 +161,37 @@ func replace(text, table string) (string, error) {
 	return before + begin + table + end + after, nil
 }
 
-// summary is the table in Markdown: every ratio that has an aim.
+// summary is the table in Markdown: every ratio that has an aim, for each benchmark with its command and machine.
 func summary(sheets []figures.Sheet) string {
 	var b strings.Builder
-	b.WriteString("\n" + head)
-	for _, a := range aims(sheets) {
-		verdict := "missed"
-		if a.ratio.Met() {
-			verdict = "met"
+	for _, s := range sheets {
+		list := aims([]figures.Sheet{s})
+		if len(list) == 0 {
+			continue
 		}
-		target := fmt.Sprintf("≤ %.2f ×", a.ratio.AtMost)
-		if a.ratio.AtLeast != 0 {
-			target = fmt.Sprintf("≥ %.2f ×", a.ratio.AtLeast)
+		fmt.Fprintf(&b, "\n`%s`, measured on %s; %s:\n\n%s", escape(s.Command), s.Began.Format(time.DateOnly), escape(machine(s)), head)
+		for _, a := range list {
+			fmt.Fprintln(&b, a.row())
 		}
-		bare := a.ratio
-		bare.AtLeast, bare.AtMost = 0, 0
-		fmt.Fprintf(&b, "| %s | %s | %s: %s | `%s` |\n", escape(a.what), bare, target, verdict, escape(a.sheet.Command))
 	}
-	fmt.Fprintf(&b, "\nMeasured on %s; %s.\n\n", sheets[0].Began.Format(time.DateOnly), escape(machine(sheets[0])))
-	return b.String()
+	return b.String() + "\n"
 }
 
-const head = "| what | ratio, with the least and the most of the rounds | aim | command |\n|---|---|---|---|\n"
+// row is the aim's row in Markdown.
+func (a aim) row() string {
+	verdict, bound := "missed", fmt.Sprintf("≤ %.2f ×", a.ratio.AtMost)
+	if a.ratio.Met() {
+		verdict = "met"
+	}
+	if a.ratio.AtLeast != 0 {
+		bound = fmt.Sprintf("≥ %.2f ×", a.ratio.AtLeast)
+	}
+	bare := a.ratio
+	bare.AtLeast, bare.AtMost = 0, 0
+	return fmt.Sprintf("| %s | %s | %s: %s |", escape(a.what), bare, bound, verdict)
+}
+
+const head = "| what | ratio, with the least and the most of the rounds | aim |\n|---|---|---|\n"
 
 // escape keeps a text within its cell.
 func escape(s string) string {

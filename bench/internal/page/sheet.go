@@ -12,10 +12,10 @@ import (
 // Bounds of the charts of a sheet.
 const (
 	mostBars   = 16 // in one chart; a longer table has none
-	mostCharts = 2  // of one table
+	mostCharts = 12 // of one table
 )
 
-// SheetSection shows what one benchmark measured: each table, with its first figures as bars and their spread.
+// SheetSection shows what one benchmark measured: each table, with its first column of figures as bars and their spread.
 func SheetSection(s figures.Sheet) Section {
 	section := Section{Title: s.Name, Anchor: s.Name, Notes: s.Notes}
 	if s.About != "" {
@@ -43,25 +43,44 @@ func table(t figures.Table) Table {
 	return shown
 }
 
+// charts draws the first column of figures, the sides next to each other for each kind of work.
 func charts(t figures.Table) []Chart {
 	var list []Chart
-	for column, name := range t.Figures {
-		b := chart.Bars{Title: name}
-		if t.Title != "" {
-			b.Title = t.Title + ": " + name
+	var rows []figures.Row
+	for i, r := range t.Rows {
+		rows = append(rows, r)
+		if i+1 < len(t.Rows) && work(t.Rows[i+1]) == work(r) {
+			continue
 		}
-		b.About = "Medians, with a line from the least to the most."
-		for _, r := range t.Rows {
-			if column >= len(r.Cells) || len(r.Cells[column].Samples) == 0 {
-				continue
-			}
-			s := r.Cells[column].Samples
-			b.Bars = append(b.Bars, chart.Bar{Name: strings.Join(r.Labels, " "), Value: s.Median(), Text: figures.Number(s.Median()), Whisker: [2]float64{slices.Min(s), slices.Max(s)}})
-			b.About += fmt.Sprintf(" %s: %s.", strings.Join(r.Labels, " "), s)
+		if c, worth := bars(t, rows); worth && len(list) < mostCharts {
+			list = append(list, c)
 		}
-		if len(b.Bars) > 1 && len(b.Bars) <= mostBars && len(list) < mostCharts {
-			list = append(list, Chart{Title: b.Title, SVG: b.SVG()})
-		}
+		rows = nil
 	}
 	return list
+}
+
+// work is what a row's side did: its labels but for the side's name.
+func work(r figures.Row) string {
+	return strings.Join(r.Labels[:max(len(r.Labels)-1, 0)], ", ")
+}
+
+// bars draws the first column of rows that are about the same work, if there is something to compare.
+func bars(t figures.Table, rows []figures.Row) (Chart, bool) {
+	for column, name := range t.Figures {
+		title := strings.Join(slices.DeleteFunc([]string{t.Title, work(rows[0]), name}, func(s string) bool { return s == "" }), ": ")
+		b := chart.Bars{Title: title, About: "Medians, with a line from the least to the most."}
+		for _, r := range rows {
+			if column >= len(r.Cells) || len(r.Cells[column].Samples) == 0 || len(r.Labels) == 0 {
+				continue
+			}
+			s, side := r.Cells[column].Samples, r.Labels[len(r.Labels)-1]
+			b.Bars = append(b.Bars, chart.Bar{Name: side, Value: s.Median(), Text: figures.Number(s.Median()), Whisker: [2]float64{slices.Min(s), slices.Max(s)}})
+			b.About += fmt.Sprintf(" %s: %s.", side, s)
+		}
+		if len(b.Bars) > 1 && len(b.Bars) <= mostBars {
+			return Chart{Title: title, SVG: b.SVG()}, true
+		}
+	}
+	return Chart{}, false
 }
