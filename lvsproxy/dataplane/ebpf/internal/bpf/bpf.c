@@ -108,38 +108,58 @@ __noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, str
 	return go(skb, &fib, rc);
 }
 
+/* concerned_conn returns the connection that an error is about, the half-open ones among them: a real server's firewall refuses
+ * connections by such errors. client is set if what the client has sent is quoted, and is left if the server's. */
+static __always_inline struct conn *concerned_conn(struct flow *quoted, struct flow **client)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, quoted);
+
+	if (c)
+		return c;
+	*client = bpf_map_lookup_elem(&replies, quoted);
+	if (*client) {
+		c = bpf_map_lookup_elem(&conns, *client);
+		if (c)
+			return c;
+	}
+	*client = bpf_map_lookup_elem(&half_replies, quoted);
+	if (*client)
+		return bpf_map_lookup_elem(&halves, *client);
+	return bpf_map_lookup_elem(&halves, quoted);
+}
+
 /* error passes on an error of ICMP that is about a connection, with what it quotes changed as the receiver knows it. */
 __noinline int error(struct __sk_buff *skb)
 {
 	struct concerned what = {};
 	struct packet p = {};
 	struct bpf_fib_lookup fib = {};
+	struct flow *client = 0;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP) ? !concerns4(skb, &what) : !concerns6(skb, &what))
 		return TC_ACT_UNSPEC;
 	p.v6 = what.v6;
 	p.flow.protocol = what.v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	struct conn *c = bpf_map_lookup_elem(&conns, &what.flow);
+	struct conn *c = concerned_conn(&what.flow, &client);
 
-	if (c) { /* about what a server has sent */
-		if (c->forward == FORWARD_LOCAL)
-			return TC_ACT_UNSPEC;
-		if (c->forward == FORWARD_IPIP)
-			return TC_ACT_UNSPEC; /* IPVS does not tell either */
-		long rc = way(skb, &p, &what.flow.from, &c->rip, 0, 0, &fib);
+	if (!c || expired(c) || c->forward == FORWARD_LOCAL)
+		return TC_ACT_UNSPEC;
+	if (client) { /* who says it is the VIP, as with IPVS: nobody outside knows the others. The machine would not forward that */
+		long rc = way(skb, &p, &client->to, &client->from, 0, 0, &fib);
 
-		if (c->forward == FORWARD_MASQ) {
-			requote(skb, &what, 1, &c->rip, c->port);
-			readdress(skb, &what, &what.flow.to, &c->rip);
-		}
+		readdress(skb, &what, 1, &what.sender, &client->to);
+		requote(skb, &what, 0, &client->to, client->to_port);
 		return go(skb, &fib, rc);
 	}
-	struct flow *client = bpf_map_lookup_elem(&replies, &what.flow);
+	if (c->forward == FORWARD_IPIP)
+		return TC_ACT_UNSPEC; /* IPVS does not tell either */
+	long rc = way(skb, &p, &what.flow.from, &c->rip, 0, 0, &fib);
 
-	if (!client)
-		return TC_ACT_UNSPEC;
-	requote(skb, &what, 0, &client->to, client->to_port); /* about what the client has sent */
-	return TC_ACT_UNSPEC; /* it is sent to the client already */
+	if (c->forward == FORWARD_MASQ) {
+		requote(skb, &what, 1, &c->rip, c->port);
+		readdress(skb, &what, 0, &what.flow.to, &c->rip);
+	}
+	return go(skb, &fib, rc);
 }
 
 /* forget removes a connection whose time is up, or in whose place another one comes. */
@@ -348,7 +368,7 @@ int ingress(struct __sk_buff *skb)
 	}
 	c = bpf_map_lookup_elem(&halves, &p.flow);
 	if (c) {
-		if (!expired(c)) {
+		if (!expired(c) && !(c->state == STATE_CLOSE && (p.flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN)) {
 			step(c, &p, c->forward == FORWARD_MASQ ? FROM_CLIENT : FROM_CLIENT_ONLY);
 			int verdict = towards(skb, &p, c);
 

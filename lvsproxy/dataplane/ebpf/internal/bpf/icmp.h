@@ -155,6 +155,7 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u3
 /* concerned says about which packet an error is: what it quotes, turned round, so that it is the flow of who answers. */
 struct concerned {
 	struct flow flow;
+	struct address sender; /* of the error */
 	__u32 quote;   /* where the quoted IP header begins */
 	__u32 ports;   /* where its ports are */
 	__u32 csum;    /* where the error's checksum is */
@@ -178,6 +179,7 @@ static __always_inline int concerns4(struct __sk_buff *skb, struct concerned *c)
 	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || ip.ihl != 5 || ip.frag_off & bpf_htons(IP_OFFSET) ||
 	    bpf_skb_load_bytes(skb, c->ports, both, sizeof(both)))
 		return 0;
+	map4(&c->sender, outer.saddr);
 	map4(&c->flow.from, ip.daddr);
 	map4(&c->flow.to, ip.saddr);
 	c->flow.from_port = both[1];
@@ -202,6 +204,7 @@ static __always_inline int concerns6(struct __sk_buff *skb, struct concerned *c)
 	c->csum = L3 + 42;
 	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || bpf_skb_load_bytes(skb, c->ports, both, sizeof(both)))
 		return 0;
+	__builtin_memcpy(&c->sender, &outer.saddr, 16);
 	__builtin_memcpy(&c->flow.from, &ip.daddr, 16);
 	__builtin_memcpy(&c->flow.to, &ip.saddr, 16);
 	c->flow.from_port = both[1];
@@ -232,12 +235,12 @@ static __always_inline void requote(struct __sk_buff *skb, struct concerned *c, 
 	bpf_skb_store_bytes(skb, c->quote + (sender ? 12 : 16), &b, 4, 0);
 }
 
-/* readdress changes whom an error is sent to. */
-static __always_inline void readdress(struct __sk_buff *skb, struct concerned *c, struct address *was, struct address *to)
+/* readdress changes one end of an error itself: whom it is sent to, or who has sent it. */
+static __always_inline void readdress(struct __sk_buff *skb, struct concerned *c, int sender, struct address *was, struct address *to)
 {
 	if (c->v6) {
 		bpf_l4_csum_replace(skb, c->csum, 0, bpf_csum_diff((__be32 *)was, 16, (__be32 *)to, 16, 0), BPF_F_PSEUDO_HDR);
-		bpf_skb_store_bytes(skb, L3 + 24, to, 16, 0);
+		bpf_skb_store_bytes(skb, L3 + (sender ? 8 : 24), to, 16, 0);
 		return;
 	}
 	__be32 a, b;
@@ -245,7 +248,7 @@ static __always_inline void readdress(struct __sk_buff *skb, struct concerned *c
 	__builtin_memcpy(&a, was->bytes + 12, 4);
 	__builtin_memcpy(&b, to->bytes + 12, 4);
 	bpf_l3_csum_replace(skb, L3 + 10, a, b, 4);
-	bpf_skb_store_bytes(skb, L3 + 16, &b, 4, 0);
+	bpf_skb_store_bytes(skb, L3 + (sender ? 12 : 16), &b, 4, 0);
 }
 
 #endif

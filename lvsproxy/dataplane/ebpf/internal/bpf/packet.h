@@ -265,21 +265,22 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 	return rc;
 }
 
-/* go sends a packet the way that was found. */
+/* go sends a packet the way that was found. Where the routes were asked just now, the neighbour's entry is used as the machine
+ * uses it, so that one that is stale is asked for: bpf_fib_lookup never does, and would go on with what a neighbour was once. */
 static __always_inline int go(struct __sk_buff *skb, struct bpf_fib_lookup *fib, long rc)
 {
 	if (rc == BPF_FIB_LKUP_RET_SUCCESS) {
 		bpf_skb_store_bytes(skb, 0, fib->dmac, 6, 0);
 		bpf_skb_store_bytes(skb, 6, fib->smac, 6, 0);
-		return bpf_redirect(fib->ifindex, 0);
+		if (!fib->family) /* remembered */
+			return bpf_redirect(fib->ifindex, 0);
+	} else if (rc != BPF_FIB_LKUP_RET_NO_NEIGH) {
+		return drop(DROP_NO_ROUTE);
 	}
-	if (rc == BPF_FIB_LKUP_RET_NO_NEIGH) {
-		struct bpf_redir_neigh next = {.nh_family = fib->family};
+	struct bpf_redir_neigh next = {.nh_family = fib->family};
 
-		__builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, 16);
-		return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
-	}
-	return drop(DROP_NO_ROUTE);
+	__builtin_memcpy(next.ipv6_nh, fib->ipv6_dst, 16);
+	return bpf_redirect_neigh(fib->ifindex, &next, sizeof(next), 0);
 }
 
 #endif
