@@ -112,23 +112,29 @@ func OpenAPI(ctx context.Context, o APIOptions) (*APIStore, error) {
 	return s, nil
 }
 
-// checkSchema compares the tables' version with the program's.
+// checkSchema opens the tables and compares their version with the program's.
 func (s *APIStore) checkSchema(ctx context.Context) error {
-	version, err := apiRun(ctx, s, "open", func(w api.Worker, _ *attempt) (version int, err error) {
-		version = -1
-		err = w.Scan(api.Versions, api.WholeTable, func() bool {
-			version = max(version, int(w.Ops()[0].VersionRow().Version))
-			return true
-		})
-		return version, err
-	})
+	_, err := apiRun(ctx, s, "open", func(api.Worker, *attempt) (none struct{}, err error) { return none, nil })
 	if api.Is(err, errNoTable) {
 		return fmt.Errorf("database %s: %w", s.database, schema.ErrMissing)
 	}
+	return err
+}
+
+// checkVersion compares the tables' version with the program's.
+func checkVersion(w api.Worker) error {
+	version := -1
+	err := w.Scan(api.Versions, api.WholeTable, func() bool {
+		version = max(version, int(w.Ops()[0].VersionRow().Version))
+		return true
+	})
 	if err != nil {
 		return err
 	}
-	return schema.Fits(version)
+	if err := schema.Fits(version); err != nil {
+		return unavailable("open the tables", 5*time.Second, err)
+	}
+	return nil
 }
 
 // errNoTable is NDB's number for a table that does not exist.
@@ -176,6 +182,11 @@ func (s *APIStore) worker() (*apiWorker, error) {
 		return w, nil
 	}
 	opened, err := s.cluster.Worker(s.database)
+	if err == nil {
+		if err = checkVersion(opened); err != nil {
+			opened.Close(true)
+		}
+	}
 	if err != nil {
 		s.workers <- w
 		return nil, err
@@ -307,7 +318,7 @@ func (s *APIStore) Ping(ctx context.Context) error {
 	_, err := apiRun(ctx, s, "ping", func(w api.Worker, _ *attempt) (none struct{}, err error) {
 		o := &w.Ops()[0]
 		o.Row.ID = [32]byte{}
-		w.Read(1, true)
+		w.Read(1, api.RowHeads)
 		if o.Code != 0 && o.Code != api.NoRow {
 			err = w.Describe(o)
 		}

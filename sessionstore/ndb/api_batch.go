@@ -42,7 +42,7 @@ func (s *APIStore) readBatch(keys []sessionstore.Key) []lane.Outcome[sessionstor
 	for i, key := range keys {
 		ops[i].Row.ID = key
 	}
-	w.Read(len(keys), false)
+	w.Read(len(keys), api.WholeRows)
 	for i, key := range keys {
 		o := &ops[i]
 		switch {
@@ -263,7 +263,7 @@ func (b *apiChanges) look(list []int) map[int]record {
 	if n == 0 {
 		return records
 	}
-	b.w.Read(n, true)
+	b.w.Read(n, api.RowHeads)
 	n = 0
 	for _, i := range list {
 		if b.list[i].lock != nil {
@@ -288,6 +288,7 @@ func (b *apiChanges) look(list []int) map[int]record {
 
 // judge decides changes by the rows that were looked at, and returns those to be tried with what is known now.
 func (b *apiChanges) judge(list []int, records map[int]record) (again []int) {
+	var locks []int
 	for _, i := range list {
 		c := b.list[i]
 		if c.lock != nil {
@@ -296,7 +297,7 @@ func (b *apiChanges) judge(list []int, records map[int]record) (again []int) {
 				records[i] = record{}
 				again = append(again, i)
 			} else {
-				b.leave(i, errAlone)
+				locks = append(locks, i)
 			}
 			continue
 		}
@@ -308,7 +309,30 @@ func (b *apiChanges) judge(list []int, records map[int]record) (again []int) {
 			again = append(again, i)
 		}
 	}
+	b.judgeLocks(locks)
 	return again
+}
+
+// judgeLocks refuses locks of leases that have not ended, and leaves the others.
+func (b *apiChanges) judgeLocks(list []int) {
+	if len(list) == 0 {
+		return
+	}
+	ops := b.w.Ops()
+	for n, i := range list {
+		ops[n].Lock.ID = b.list[i].key
+	}
+	b.w.Read(len(list), api.LeaseRows)
+	for n, i := range list {
+		c := b.list[i]
+		held := leaseOf(&ops[n].Lock)
+		_, err := held.yield(newLease(c.key, *c.lock, b.at, b.stampOf(i)), b.now)
+		if ops[n].Code == 0 && err != nil {
+			b.outcomes[i].Err = err
+			continue
+		}
+		b.leave(i, errAlone) // its token must be greater than our clock makes it, or it was released just now
+	}
 }
 
 // judgeOne decides a change by its row, or leaves it, or tells that one guarded transaction can make it.

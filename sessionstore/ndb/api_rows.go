@@ -71,7 +71,15 @@ func (t *apiRows) lockRecord(_ context.Context, key sessionstore.Key) (record, e
 }
 
 func (t *apiRows) recordAndHead(_ context.Context, key sessionstore.Key) (record, []byte, error) {
-	r, err := t.get(key, api.Committed, false)
+	return t.head(key, api.Committed)
+}
+
+func (t *apiRows) lockRecordAndHead(_ context.Context, key sessionstore.Key) (record, []byte, error) {
+	return t.head(key, api.Exclusive)
+}
+
+func (t *apiRows) head(key sessionstore.Key, mode api.Mode) (record, []byte, error) {
+	r, err := t.get(key, mode, false)
 	if err != nil || !r.found {
 		return r, nil, err
 	}

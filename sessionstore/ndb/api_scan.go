@@ -215,7 +215,7 @@ func apiOfSubject(w api.Worker, subject sessionstore.Key, after place, limit int
 		for i, id := range some {
 			ops[i].Row.ID = id
 		}
-		w.Read(len(some), true)
+		w.Read(len(some), api.RowHeads)
 		for i, id := range some {
 			switch o := &ops[i]; o.Code {
 			case 0:

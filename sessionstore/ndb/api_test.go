@@ -7,10 +7,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/schema"
 	"github.com/lvsession/lvsession/sessionstore"
 	"github.com/lvsession/lvsession/sessionstore/ndb"
 	"github.com/lvsession/lvsession/sessionstore/storetest"
@@ -88,5 +90,46 @@ func TestOpenAPIRefuses(t *testing.T) {
 	stop()
 	if _, err := ndb.OpenAPI(ctx, ndb.APIOptions{Connect: connect, Database: "x"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("an ended context gives %v", err)
+	}
+}
+
+// A store goes on when its tables are made anew, and refuses those of another version.
+func TestAPISchemaChanges(t *testing.T) {
+	dsn := engines[0].database(t)[0]
+	s := openAPI(t, nil, ndbcluster.SharedConnect(t), dsn)
+	db, err := ndb.OpenDB(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	key := sessionstore.NewKey("x", sessionstore.NewID())
+	write := func() error {
+		_, err := s.Write(t.Context(), key, sessionstore.Write{Idle: time.Hour, IfVersion: sessionstore.AnyVersion})
+		return err
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"session", "chunk", "subject", "lease", "schema_version"} {
+		if _, err := db.Exec("DROP TABLE " + table); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(); !errors.Is(err, sessionstore.ErrUnavailable) {
+		t.Errorf("without tables a write gives %v", err)
+	}
+	apply(t, dsn, schema.NDB)
+	if err := write(); err != nil {
+		t.Errorf("into new tables: %v", err)
+	}
+	if _, err := s.Read(t.Context(), key); err != nil {
+		t.Errorf("from new tables: %v", err)
+	}
+	if _, err := db.Exec("INSERT INTO schema_version (version, applied, engine, store) VALUES (99, 0, 'ndb', '')"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ndb.OpenAPI(t.Context(), ndb.APIOptions{Connect: ndbcluster.SharedConnect(t), Database: databaseOf(t, dsn)})
+	if err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("tables of version 99 give %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func (t transaction) regenerate(ctx context.Context, old, new sessionstore.Key, 
 			return sessionstore.Session{}, err
 		}
 	}
-	session, err := t.read(ctx, old, now)
+	session, err := t.readLocked(ctx, old, now)
 	if err != nil {
 		return sessionstore.Session{}, err
 	}
@@ -68,7 +68,7 @@ func (t transaction) regenerated(ctx context.Context, old, new sessionstore.Key,
 		if key = r.target(); key != new {
 			continue
 		}
-		session, err := t.read(ctx, new, now)
+		session, err := t.readLocked(ctx, new, now)
 		if errors.Is(err, sessionstore.ErrNotFound) {
 			// Moved, and destroyed or expired under its new key since.
 			return session, unavailable("regenerate", time.Second, errors.New("the session was regenerated and has ended since"))

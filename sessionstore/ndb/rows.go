@@ -65,11 +65,20 @@ func (s statements) selectRecord(ctx context.Context, query string, key sessions
 
 // recordAndHead reads the row of a key with the first part of its payload.
 func (s statements) recordAndHead(ctx context.Context, key sessionstore.Key) (record, []byte, error) {
+	return s.selectHead(ctx, prepared+"SELECT "+recordColumns+", payload FROM session WHERE id = ?", key)
+}
+
+// lockRecordAndHead is as recordAndHead, and locks the row until the transaction ends.
+func (s statements) lockRecordAndHead(ctx context.Context, key sessionstore.Key) (record, []byte, error) {
+	return s.selectHead(ctx, prepared+"SELECT "+recordColumns+", payload FROM session WHERE id = ? FOR UPDATE", key)
+}
+
+func (s statements) selectHead(ctx context.Context, query string, key sessionstore.Key) (record, []byte, error) {
 	var row struct {
 		record
 		Payload []byte `db:"payload"`
 	}
-	err := s.q.GetContext(ctx, &row, prepared+"SELECT "+recordColumns+", payload FROM session WHERE id = ?", key[:])
+	err := s.q.GetContext(ctx, &row, query, key[:])
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, nil, nil
 	}

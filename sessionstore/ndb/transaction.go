@@ -15,8 +15,9 @@ type tables interface {
 	// is one.
 	record(ctx context.Context, key sessionstore.Key) (record, error)
 	lockRecord(ctx context.Context, key sessionstore.Key) (record, error)
-	// recordAndHead reads the row of a key with the first part of its payload.
+	// recordAndHead reads the row of a key with the first part of its payload; lockRecordAndHead also locks it.
 	recordAndHead(ctx context.Context, key sessionstore.Key) (record, []byte, error)
+	lockRecordAndHead(ctx context.Context, key sessionstore.Key) (record, []byte, error)
 	// chunks appends the chunks of a record to the first part of its payload. The error is errTorn if they are gone.
 	chunks(ctx context.Context, key sessionstore.Key, r record, payload []byte) ([]byte, error)
 
@@ -45,9 +46,20 @@ type transaction struct{ tables }
 
 // read reads a session and its payload.
 func (t transaction) read(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
+	return t.readBy(ctx, key, now, t.recordAndHead)
+}
+
+// readLocked reads a session whose row nobody changes meanwhile. It reads under the lock: what is committed is seen on one
+// replica before it is on another, and without a lock NDB reads any of them.
+func (t transaction) readLocked(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
+	return t.readBy(ctx, key, now, t.lockRecordAndHead)
+}
+
+func (t transaction) readBy(ctx context.Context, key sessionstore.Key, now int64,
+	get func(context.Context, sessionstore.Key) (record, []byte, error)) (sessionstore.Session, error) {
 	var payload []byte
 	at, r, err := t.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
-		r, payload, err = t.recordAndHead(ctx, key)
+		r, payload, err = get(ctx, key)
 		return r, err
 	})
 	if err != nil {
@@ -65,15 +77,6 @@ func (t transaction) read(ctx context.Context, key sessionstore.Key, now int64) 
 		return sessionstore.Session{}, err
 	}
 	return r.session(key, payload), nil
-}
-
-// readLocked reads a session whose row nobody changes meanwhile.
-func (t transaction) readLocked(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
-	at, _, err := t.resolve(ctx, key, now, t.lockRecord)
-	if err != nil {
-		return sessionstore.Session{}, err
-	}
-	return t.read(ctx, at, now)
 }
 
 // resolve follows aliases to the key that a session lives under, reading each row by get.

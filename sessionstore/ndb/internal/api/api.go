@@ -198,6 +198,16 @@ type Op struct {
 	Row       Session
 }
 
+// Reading is what a batch of reads reads.
+type Reading int32
+
+// Readings.
+const (
+	WholeRows Reading = iota // of session, by the ids of the slots' Row
+	RowHeads                 // the same without payloads
+	LeaseRows                // of lease, by the ids of the slots' Lock
+)
+
 // Mode is how a transaction reads a row.
 type Mode int32
 
@@ -247,8 +257,8 @@ type Cluster interface {
 type Worker interface {
 	Ops() *[Slots]Op
 
-	// Read reads the rows of the first n slots' ids as they are committed, without payloads if heads, in one round trip.
-	Read(n int, heads bool)
+	// Read reads the rows of the first n slots' ids as they are committed, in one round trip. Each has its own Code.
+	Read(n int, what Reading)
 	// Change runs the operations of the first n slots, each in a transaction of its own. Each has its own Code.
 	Change(n int)
 	// Describe returns the error of an operation's outcome.

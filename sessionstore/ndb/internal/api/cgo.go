@@ -72,7 +72,7 @@ func (c *cluster) Worker(database string) (Worker, error) {
 
 func (w *worker) Ops() *[Slots]Op { return w.ops }
 
-func (w *worker) Read(n int, heads bool) { C.lv_read(w.w, C.int(n), flag(heads)) }
+func (w *worker) Read(n int, what Reading) { C.lv_read(w.w, C.int(n), C.int(what)) }
 
 func (w *worker) Change(n int) { C.lv_change(w.w, C.int(n)) }
 

@@ -261,16 +261,18 @@ static void fail(lv_op *op, const NdbError &e) {
   op->status = e.status;
 }
 
-extern "C" void lv_read(lv_worker *w, int n, int heads) {
-  const table &t = w->tables[LV_SESSION];
+extern "C" void lv_read(lv_worker *w, int n, int what) {
+  const bool leases = what == LV_READ_LEASES;
+  const table &t = w->tables[leases ? LV_LEASE : LV_SESSION];
+  const unsigned char *columns = what == LV_READ_HEADS ? w->heads.bits : nullptr;
   const NdbOperation *list[LV_SLOTS];
-  NdbTransaction *tx = begin(w, w->ops[0].row.id);
+  NdbTransaction *tx = begin(w, leases ? w->ops[0].lock.id : w->ops[0].row.id);
   NdbError error = tx ? tx->getNdbError() : w->ndb->getNdbError();
   for (int i = 0; tx && i < n; i++) {
     lv_op *op = &w->ops[i];
     op->code = op->status = 0;
-    const char *key = reinterpret_cast<const char *>(&op->row);
-    list[i] = tx->readTuple(t.rows, key, t.rows, reinterpret_cast<char *>(&op->row), NdbOperation::LM_CommittedRead, heads ? w->heads.bits : nullptr);
+    char *row = leases ? reinterpret_cast<char *>(&op->lock) : reinterpret_cast<char *>(&op->row);
+    list[i] = tx->readTuple(t.rows, row, t.rows, row, NdbOperation::LM_CommittedRead, columns);
     if (!list[i]) {
       error = tx->getNdbError();
       w->ndb->closeTransaction(tx);

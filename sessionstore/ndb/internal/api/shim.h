@@ -127,8 +127,10 @@ void lv_worker_free(lv_worker *, int stale);  // stale: what is known of the tab
 lv_op *lv_ops(lv_worker *);
 void lv_describe(lv_worker *, int code, lv_error *);
 
-// lv_read reads the rows of the first n operations' ids, committed, without payloads if heads, in one round trip.
-void lv_read(lv_worker *, int n, int heads);
+// lv_read reads the rows of the first n operations' ids, committed, in one round trip: rows of session, with their payloads
+// or without, or those of lease, by the ids of the locks.
+enum { LV_READ_ROWS, LV_READ_HEADS, LV_READ_LEASES };
+void lv_read(lv_worker *, int n, int what);
 // lv_change runs the first n operations, side by side.
 void lv_change(lv_worker *, int n);
 

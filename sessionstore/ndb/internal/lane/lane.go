@@ -128,7 +128,10 @@ func (q *line[O, R]) take(o Options) (batch []*waiter[O, R]) {
 	if q.waiting.Len() == 1 {
 		return append(batch, q.remove(q.waiting.Front()))
 	}
-	held := make(map[sessionstore.Key]bool, min(q.waiting.Len(), o.MaxBatch))
+	var held map[sessionstore.Key]bool
+	if !o.Repeat {
+		held = make(map[sessionstore.Key]bool, min(q.waiting.Len(), o.MaxBatch))
+	}
 	size := 0
 	for e := q.waiting.Front(); e != nil && len(batch) < o.MaxBatch; {
 		next := e.Next()
@@ -137,7 +140,9 @@ func (q *line[O, R]) take(o Options) (batch []*waiter[O, R]) {
 		case len(batch) > 0 && size+w.size > o.MaxBytes:
 			return batch
 		case o.Repeat || !held[w.key]:
-			held[w.key] = true
+			if !o.Repeat {
+				held[w.key] = true
+			}
 			size += w.size
 			batch = append(batch, q.remove(e))
 		}
