@@ -70,3 +70,18 @@ func TestHTMLOfNothing(t *testing.T) {
 		t.Error("no error from a broken pipe")
 	}
 }
+
+func TestCompareHTML(t *testing.T) {
+	other := full()
+	other.Throughput, other.Config.Users, other.Config.URL = 2*other.Throughput, 9, "http://172.16.1.12/count"
+	var b bytes.Buffer
+	if err := CompareHTML(&b, []Side{{"HAProxy", []*load.Result{full(), full()}}, {"lvsproxy", []*load.Result{other, other}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"lvsproxy : HAProxy", "2.00 × (2.00–2.00)", "lvsproxy, round 1: another load than the first, 9 users", "not proven: 1 violations", "172.16.1.12"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	pagetest.Check(t, b.String())
+}
