@@ -186,6 +186,11 @@ func (d *Dataplane) run(ctx context.Context) {
 func (d *Dataplane) syncAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.syncDirty()
+}
+
+// syncDirty is syncAll with mu held.
+func (d *Dataplane) syncDirty() {
 	if d.kernel.pins.lent.Load() {
 		return // what is dirty stays so
 	}

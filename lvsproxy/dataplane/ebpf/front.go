@@ -151,11 +151,14 @@ func isSettled(s *service.Service) bool {
 	}
 }
 
-// Count implements [service.Counter].
+// Count implements [service.Counter]. A table that is shown is the kernel's by then.
 func (d *Dataplane) Count(s *service.Service) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if f := d.fronts[s.ID()]; f != nil && f.service == s && d.kernel != nil {
+		if f.dirty.Load() {
+			d.syncDirty()
+		}
 		d.kernel.count(f)
 	}
 }
