@@ -22,6 +22,7 @@ import (
 	"github.com/lvsession/lvsession/bench/internal/command"
 	"github.com/lvsession/lvsession/bench/internal/drive"
 	"github.com/lvsession/lvsession/bench/internal/figures"
+	"github.com/lvsession/lvsession/bench/internal/phpstack"
 )
 
 type options struct {
@@ -67,12 +68,20 @@ func (o options) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	site := &site{dir: dir, only: regexp.MustCompile(o.only)}
-	defer site.stop()
-	if err := site.start(ctx, o.ndb); err != nil {
+	// A worker for each client: what is compared is the store, not the queue in front of PHP.
+	site, err := phpstack.Start(ctx, phpstack.Options{Dir: dir, Only: regexp.MustCompile(o.only), NDB: o.ndb,
+		Pages: "bench/php/pages", Index: "page.php", Workers: clients[len(clients)-1]})
+	if err != nil {
 		return err
 	}
-	results, err := o.measure(ctx, site.sides)
+	defer site.Stop()
+	var sides []*side
+	for _, s := range site.Stacks {
+		one := newSide(s)
+		defer one.close()
+		sides = append(sides, one)
+	}
+	results, err := o.measure(ctx, sides)
 	if err != nil {
 		return err
 	}
@@ -98,7 +107,7 @@ func (o options) measure(ctx context.Context, sides []*side) ([]*result, error) 
 				load := drive.Load{Clients: r.clients, Warm: o.warm, Span: o.span}
 				out, err := drive.Run(ctx, load, f.side.visit)
 				if err != nil {
-					return nil, fmt.Errorf("%s: %w", f.side.name, err)
+					return nil, fmt.Errorf("%s: %w", f.side.Name, err)
 				}
 				f.latency.Add(out.Latency, out.Seconds)
 			}

@@ -22,18 +22,18 @@ func tabulate(sheet *figures.Sheet, results []*result) {
 	for _, r := range results {
 		t := figures.Table{Labels: []string{fmt.Sprintf("%d clients", r.clients)}, Figures: []string{"pages/s", "p50 ms", "p99 ms"}}
 		for _, y := range r.yardsticks() {
-			t.Figures = append(t.Figures, "p50 : "+y.side.name, "p99 : "+y.side.name)
+			t.Figures = append(t.Figures, "p50 : "+y.side.Name, "p99 : "+y.side.Name)
 		}
 		for _, f := range r.sides {
 			cells := []any{f.latency.Rate, f.latency.P50, f.latency.P99}
 			for _, y := range r.yardsticks() {
 				p50 := f.latency.P50.Over(y.latency.P50)
-				if f.side.target != 0 {
-					p50 = p50.Most(f.side.target)
+				if target, has := targets[f.side.Name]; has {
+					p50 = p50.Most(target)
 				}
 				cells = append(cells, p50, f.latency.P99.Over(y.latency.P99))
 			}
-			t.Add([]string{f.side.name}, cells...)
+			t.Add([]string{f.side.Name}, cells...)
 		}
 		sheet.Tables = append(sheet.Tables, t)
 	}
@@ -41,7 +41,7 @@ func tabulate(sheet *figures.Sheet, results []*result) {
 
 func (r *result) yardsticks() (yardsticks []*figuresOf) {
 	for _, f := range r.sides {
-		if f.side.yardstick {
+		if f.side.yardstick() {
 			yardsticks = append(yardsticks, f)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package phpstack
 
 import (
 	"context"
@@ -22,23 +22,17 @@ import (
 	"github.com/lvsession/lvsession/bench/rig/sessiond"
 )
 
-// Targets of our sides: what their median latency may be of Redis's by phpredis.
-const (
-	targetPHPClient = 1.3
-	targetPHPRedis  = 1.1
-)
-
 // ini is what a php.ini of bench/peers is told.
 type ini = map[string]string
 
-// start starts all sides, PHP's own first.
-func (s *site) start(ctx context.Context, ndb bool) error {
+// start starts all stacks, PHP's own first.
+func (s *Site) start(ctx context.Context) error {
 	for _, start := range []func(context.Context) error{s.files, s.redis, s.memcached, s.mariadb, s.ours} {
 		if err := start(ctx); err != nil {
 			return err
 		}
 	}
-	if !ndb {
+	if !s.options.NDB {
 		return nil
 	}
 	err := s.ndb(ctx)
@@ -49,17 +43,17 @@ func (s *site) start(ctx context.Context, ndb bool) error {
 	return err
 }
 
-func (s *site) folder(name string) (string, error) {
-	dir := filepath.Join(s.dir, name)
+func (s *Site) folder(name string) (string, error) {
+	dir := filepath.Join(s.options.Dir, name)
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-func (s *site) files(context.Context) error {
+func (s *Site) files(context.Context) error {
 	dir, err := s.folder("files")
 	if err != nil {
 		return err
 	}
-	return s.add(side{name: "files"}, "files.ini", ini{"Path": dir}, nil)
+	return s.add("files", "files.ini", ini{"Path": dir}, nil)
 }
 
 // phpredis names the php.ini for a server of Redis's protocol.
@@ -70,7 +64,7 @@ func phpredis(locking bool) string {
 	return "phpredis.ini"
 }
 
-func (s *site) redis(ctx context.Context) error {
+func (s *Site) redis(ctx context.Context) error {
 	for _, fsync := range []redis.Fsync{redis.EverySec, redis.Always} {
 		name := "Redis " + string(fsync)
 		if !s.wants(name, name+", locking") {
@@ -86,9 +80,9 @@ func (s *site) redis(ctx context.Context) error {
 		}
 		s.stops = append(s.stops, server.Stop)
 		for _, locking := range []bool{false, true} {
-			one := side{name: name, yardstick: !locking}
+			one := name
 			if locking {
-				one.name += ", locking"
+				one += ", locking"
 			}
 			if err := s.add(one, phpredis(locking), ini{"Addr": server.Addr()}, nil); err != nil {
 				return err
@@ -98,7 +92,7 @@ func (s *site) redis(ctx context.Context) error {
 	return nil
 }
 
-func (s *site) memcached(context.Context) error {
+func (s *Site) memcached(context.Context) error {
 	const name = "memcached, locking"
 	if !s.wants(name) {
 		return nil
@@ -120,7 +114,7 @@ func (s *site) memcached(context.Context) error {
 	if err := listening(process, addr); err != nil {
 		return fmt.Errorf("memcached: %w", err)
 	}
-	return s.add(side{name: name}, "memcached.ini", ini{"Addr": addr}, nil)
+	return s.add(name, "memcached.ini", ini{"Addr": addr}, nil)
 }
 
 // listening waits until somebody listens on the address.
@@ -137,7 +131,7 @@ func listening(p *child.Process, addr string) error {
 	}
 }
 
-func (s *site) mariadb(ctx context.Context) error {
+func (s *Site) mariadb(ctx context.Context) error {
 	const name = "MariaDB by PDO, locking"
 	if !s.wants(name) {
 		return nil
@@ -164,42 +158,42 @@ func (s *site) mariadb(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	prepend, err := filepath.Abs("bench/php/pages/pdo.php")
+	prepend, err := filepath.Abs("bench/internal/phpstack/pdo.php")
 	if err != nil {
 		return err
 	}
-	return s.add(side{name: name}, "pdo.ini", ini{"Prepend": prepend},
+	return s.add(name, "pdo.ini", ini{"Prepend": prepend},
 		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName)})
 }
 
 // ours starts sessiond on its embedded store twice: as it is, to be held against Redis always, and with --sync everysec, to
 // be held against Redis everysec.
-func (s *site) ours(ctx context.Context) error {
-	if !s.wants(append(sidesOf("sessiond always"), sidesOf("sessiond everysec")...)...) {
+func (s *Site) ours(ctx context.Context) error {
+	if !s.wants(append(namesOf("sessiond always"), namesOf("sessiond everysec")...)...) {
 		return nil
 	}
-	program, err := sessiond.Build(ctx, s.dir)
+	program, err := sessiond.Build(ctx, s.options.Dir)
 	if err != nil {
 		return err
 	}
 	for _, sync := range []string{"always", "everysec"} {
-		if err := s.sessiond(ctx, program, "sessiond "+sync, targetPHPClient, "--sync", sync, "--data", filepath.Join(s.dir, sync)); err != nil {
+		if err := s.sessiond(ctx, program, "sessiond "+sync, "--sync", sync, "--data", filepath.Join(s.options.Dir, sync)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *site) ndb(ctx context.Context) error {
-	if !s.wants(sidesOf("sessiond NDB")...) {
+func (s *Site) ndb(ctx context.Context) error {
+	if !s.wants(namesOf("sessiond NDB")...) {
 		return nil
 	}
-	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(s.dir, "ndb"), ndbcluster.Options{})
+	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(s.options.Dir, "ndb"), ndbcluster.Options{})
 	if err != nil {
 		return err
 	}
 	s.stops = append(s.stops, func() { cluster.Stop() })
-	program, err := sessiond.Build(ctx, s.dir)
+	program, err := sessiond.Build(ctx, s.options.Dir)
 	if err != nil {
 		return err
 	}
@@ -210,20 +204,20 @@ func (s *site) ndb(ctx context.Context) error {
 	if err := program.ApplySchema(ctx, cluster.DSNs()[0]); err != nil {
 		return err
 	}
-	return s.sessiond(ctx, program, "sessiond NDB", 0, args...)
+	return s.sessiond(ctx, program, "sessiond NDB", args...)
 }
 
-// sidesOf names the sides of one sessiond.
-func sidesOf(name string) (names []string) {
+// namesOf names the stacks of one sessiond.
+func namesOf(name string) (names []string) {
 	for _, client := range []string{", phpclient", ", phpredis"} {
 		names = append(names, name+client, name+client+", locking")
 	}
 	return names
 }
 
-// sessiond adds the sides of one sessiond: phpclient with and without locks, and phpredis where sessiond speaks Redis.
-func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name string, target float64, args ...string) error {
-	log := filepath.Join(s.dir, name+".log")
+// sessiond adds the stacks of one sessiond: phpclient with and without locks, and phpredis where sessiond speaks Redis.
+func (s *Site) sessiond(ctx context.Context, program *sessiond.Program, name string, args ...string) error {
+	log := filepath.Join(s.options.Dir, name+".log")
 	var redis string
 	if program.Knows("--redis") {
 		port, err := child.Port()
@@ -247,9 +241,9 @@ func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name str
 		return err
 	}
 	for _, locking := range []string{"none", "lease"} {
-		one := side{name: name + ", phpclient", target: target}
+		one := name + ", phpclient"
 		if locking != "none" {
-			one = side{name: one.name + ", locking"}
+			one += ", locking"
 		}
 		settings := ini{"Prepend": prepend, "Preload": filepath.Join(filepath.Dir(prepend), "preload.php"), "User": me.Username}
 		env := map[string]string{"LVSESSION_ENDPOINTS": server.URL(), "LVSESSION_LOCKING": locking}
@@ -261,12 +255,9 @@ func (s *site) sessiond(ctx context.Context, program *sessiond.Program, name str
 		return nil
 	}
 	for _, locking := range []bool{false, true} {
-		one := side{name: name + ", phpredis"}
-		if target != 0 && !locking {
-			one.target = targetPHPRedis
-		}
+		one := name + ", phpredis"
 		if locking {
-			one.name += ", locking"
+			one += ", locking"
 		}
 		if err := s.add(one, phpredis(locking), ini{"Addr": redis}, nil); err != nil {
 			return err
