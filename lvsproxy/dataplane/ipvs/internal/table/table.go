@@ -2,11 +2,13 @@
 package table
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/lvsession/lvsession/lvsproxy/config"
+	"github.com/lvsession/lvsession/lvsproxy/service"
 )
 
 // Service is a virtual service as IPVS has it: what it is known by, and what can be edited.
@@ -28,6 +30,8 @@ type Server struct {
 	Forward      config.Forward
 	Weight       int
 	Upper, Lower int
+	// Tunnel is what ipip goes through, its defaults ("ipip", "nocsum") as "". It is zero with other methods.
+	Tunnel service.Tunnel
 }
 
 // Entry is a service and its servers in IPVS's order, no two with the same Addr.
@@ -49,11 +53,25 @@ const (
 	RemoveServer
 )
 
+// names are the operations' in messages.
+var names = [...]string{
+	AddService: "adding a service", EditService: "editing a service", RemoveService: "removing a service",
+	AddServer: "adding a real server", EditServer: "editing a real server", RemoveServer: "removing a real server",
+}
+
 // Step is one command to the kernel.
 type Step struct {
 	Op      Op
 	Service Service
 	Server  Server
+}
+
+// String says what a step does, for messages.
+func (s Step) String() string {
+	if s.Op < AddServer {
+		return fmt.Sprintf("%s, %s", names[s.Op], s.Service.ID.Name())
+	}
+	return fmt.Sprintf("%s, %s of %s", names[s.Op], s.Server.Addr, s.Service.ID.Name())
 }
 
 // Diff returns the fewest steps that lead from have to want. Entries of have that are neither in want nor ours, somebody
@@ -63,37 +81,50 @@ type Step struct {
 // for moving one would cut off its connections.
 func Diff(have, want []Entry, ours func(config.VirtualID) bool) []Step {
 	var steps, removals []Step
+	had := make(map[config.VirtualID]Entry, len(have))
+	for _, h := range have {
+		had[h.Service.ID] = h
+	}
+	wanted := make(map[config.VirtualID]bool, len(want))
 	for _, w := range want {
-		i := slices.IndexFunc(have, func(e Entry) bool { return e.Service.ID == w.Service.ID })
-		if i < 0 {
+		wanted[w.Service.ID] = true
+		h, there := had[w.Service.ID]
+		switch {
+		case !there:
 			steps = append(steps, Step{Op: AddService, Service: w.Service})
-			steps = append(steps, additions(w.Service, nil, w.Servers)...)
-			continue
-		}
-		if have[i].Service != w.Service {
+		case h.Service != w.Service:
 			steps = append(steps, Step{Op: EditService, Service: w.Service})
 		}
-		steps = append(steps, additions(w.Service, have[i].Servers, w.Servers)...)
-		removals = append(removals, removed(w.Service, have[i].Servers, w.Servers)...)
+		steps = append(steps, additions(w.Service, h.Servers, w.Servers)...)
+		removals = append(removals, removed(w.Service, h.Servers, w.Servers)...)
 	}
 	for _, h := range have {
-		wanted := slices.ContainsFunc(want, func(e Entry) bool { return e.Service.ID == h.Service.ID })
-		if !wanted && ours(h.Service.ID) {
+		if id := h.Service.ID; !wanted[id] && ours(id) {
 			removals = append(removals, Step{Op: RemoveService, Service: h.Service})
 		}
 	}
 	return append(steps, removals...)
 }
 
+// byAddr returns servers by what they are known by.
+func byAddr(servers []Server) map[netip.AddrPort]Server {
+	by := make(map[netip.AddrPort]Server, len(servers))
+	for _, s := range servers {
+		by[s.Addr] = s
+	}
+	return by
+}
+
 // additions returns the steps that add and edit servers of s.
 func additions(s Service, have, want []Server) []Step {
 	var steps []Step
+	had := byAddr(have)
 	for _, w := range slices.Backward(want) {
-		i := indexOf(have, w.Addr)
+		h, there := had[w.Addr]
 		switch {
-		case i < 0:
+		case !there:
 			steps = append(steps, Step{AddServer, s, w})
-		case have[i] != w:
+		case h != w:
 			steps = append(steps, Step{EditServer, s, w})
 		}
 	}
@@ -103,14 +134,11 @@ func additions(s Service, have, want []Server) []Step {
 // removed returns the steps that remove the servers of s that are no longer wanted.
 func removed(s Service, have, want []Server) []Step {
 	var steps []Step
+	wanted := byAddr(want)
 	for _, h := range have {
-		if indexOf(want, h.Addr) < 0 {
+		if _, stays := wanted[h.Addr]; !stays {
 			steps = append(steps, Step{RemoveServer, s, h})
 		}
 	}
 	return steps
-}
-
-func indexOf(servers []Server, addr netip.AddrPort) int {
-	return slices.IndexFunc(servers, func(s Server) bool { return s.Addr == addr })
 }

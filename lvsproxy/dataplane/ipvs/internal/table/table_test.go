@@ -39,7 +39,7 @@ func (k *kernel) do(s Step) {
 }
 
 func (k *kernel) doServer(e *Entry, s Step) {
-	i := indexOf(e.Servers, s.Server.Addr)
+	i := slices.IndexFunc(e.Servers, func(server Server) bool { return server.Addr == s.Server.Addr })
 	if (i < 0) != (s.Op == AddServer) {
 		k.t.Fatalf("step %v: the server is at %d", s, i)
 	}
