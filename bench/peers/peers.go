@@ -2,16 +2,18 @@
 package peers
 
 import (
-	"bufio"
+	"bytes"
 	"embed"
 	"fmt"
 	"io"
+	"iter"
+	"os"
 	"path"
 	"strings"
 	"text/template"
 )
 
-//go:embed fronts php
+//go:embed fronts php stores
 var files embed.FS
 
 // Write writes a configuration, such as fronts/haproxy.cfg, with settings put in for its {{.Names}}; one that is missing is an error.
@@ -33,17 +35,46 @@ func INI(name string, settings map[string]string) (map[string]string, error) {
 		return nil, err
 	}
 	ini := map[string]string{}
-	lines := bufio.NewScanner(strings.NewReader(text.String()))
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, ";") {
-			continue
-		}
+	for line := range said(text.String(), ";") {
 		key, value, found := strings.Cut(line, "=")
 		if !found {
 			return nil, fmt.Errorf("%s: %q is no setting", name, line)
 		}
 		ini[strings.TrimSpace(key)] = strings.TrimSpace(value)
 	}
-	return ini, lines.Err()
+	return ini, nil
+}
+
+// Flags returns the command line that a file in the folder stores has, a flag and its value a line.
+func Flags(name string, settings map[string]string) ([]string, error) {
+	var text strings.Builder
+	if err := Write(&text, "stores/"+name, settings); err != nil {
+		return nil, err
+	}
+	var flags []string
+	for line := range said(text.String(), "#") {
+		flags = append(flags, strings.Fields(line)...)
+	}
+	return flags, nil
+}
+
+// WriteFile writes a configuration as [Write] does, into a file that it makes.
+func WriteFile(file, name string, settings any) error {
+	var text bytes.Buffer
+	if err := Write(&text, name, settings); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text.Bytes(), 0o644)
+}
+
+// said yields the lines that are neither empty nor comments.
+func said(text, comment string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			if line != "" && !strings.HasPrefix(line, comment) && !yield(line) {
+				return
+			}
+		}
+	}
 }

@@ -1,9 +1,12 @@
 package peers
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,6 +24,33 @@ func TestINI(t *testing.T) {
 		if _, err := INI(name, nil); err == nil {
 			t.Errorf("%s without an address", name)
 		}
+	}
+}
+
+func TestFlags(t *testing.T) {
+	got, err := Flags("memcached.conf", map[string]string{"Port": "11211"})
+	if want := []string{"-l", "127.0.0.1", "-p", "11211", "-U", "0", "-m", "256"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Flags("memcached.conf", nil); err == nil {
+		t.Error("flags without a port")
+	}
+}
+
+// A file is whole or not made at all.
+func TestWriteFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "redis.conf")
+	if err := WriteFile(file, "stores/redis.conf", map[string]string{"Port": "6379"}); err == nil {
+		t.Error("without a folder")
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after an error: %v", err)
+	}
+	if err := WriteFile(file, "stores/redis.conf", map[string]string{"Port": "6379", "Dir": "/d", "Fsync": "always"}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "\nport 6379\n") {
+		t.Errorf("%s%v", text, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/lvsession/lvsession/bench/peers"
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/mysqld"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
@@ -101,7 +102,11 @@ func (s *Site) memcached(context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("memcached", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0", "-m", "256")
+	flags, err := peers.Flags("memcached.conf", map[string]string{"Port": strconv.Itoa(port)})
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("memcached", flags...)
 	if os.Geteuid() == 0 {
 		cmd.Args = append(cmd.Args, "-u", "root")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/lvsession/lvsession/bench/peers"
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/bench/rig/need"
@@ -30,7 +31,7 @@ const account = "lvsession"
 type Server struct {
 	dir     string
 	port    int
-	command func(port int) *exec.Cmd
+	command func(port int) (*exec.Cmd, error)
 
 	mu      sync.Mutex
 	process *child.Process
@@ -83,10 +84,10 @@ func StartMySQL(t testing.TB) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd) {
+	return start(func(dir string) (initialize *exec.Cmd, run func(port int) (*exec.Cmd, error)) {
 		data := append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--loose-mysqlx=OFF"}, asRoot()...)
-		return kit.Command("mysqld", append(data, "--initialize-insecure")...), func(port int) *exec.Cmd {
-			return kit.Command("mysqld", append(append(data, common(dir, port)...), "--disable-log-bin")...)
+		return kit.Command("mysqld", append(data, "--initialize-insecure")...), func(port int) (*exec.Cmd, error) {
+			return kit.Command("mysqld", append(append(data, common(dir, port)...), "--disable-log-bin")...), nil
 		}
 	})
 }
@@ -104,10 +105,13 @@ func RunMariaDB() (*Server, error) {
 	if _, err := exec.LookPath(program); err != nil {
 		program = "/usr/sbin/" + program
 	}
-	return start(func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd) {
+	return start(func(dir string) (initialize *exec.Cmd, run func(port int) (*exec.Cmd, error)) {
+		conf := filepath.Join(dir, "mariadb.cnf")
 		data := append([]string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}, asRoot()...)
-		return exec.Command(install, append(data, "--auth-root-authentication-method=normal", "--skip-test-db")...), func(port int) *exec.Cmd {
-			return exec.Command(program, append(data, common(dir, port)...)...)
+		return exec.Command(install, append(data, "--auth-root-authentication-method=normal", "--skip-test-db")...), func(port int) (*exec.Cmd, error) {
+			settings := map[string]string{"Dir": dir, "Port": strconv.Itoa(port)}
+			cmd := exec.Command(program, append([]string{"--defaults-file=" + conf}, asRoot()...)...)
+			return cmd, peers.WriteFile(conf, "stores/mariadb.cnf", settings)
 		}
 	})
 }
@@ -119,13 +123,14 @@ func asRoot() []string {
 	return nil
 }
 
+// common are the options of a MySQL server. A MariaDB server has its own in bench/peers.
 func common(dir string, port int) []string {
 	return []string{"--socket=" + filepath.Join(dir, "s"), "--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1",
 		"--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--max-connections=600", "--skip-name-resolve"}
 }
 
 // start makes a data directory and starts a server on it.
-func start(commands func(dir string) (initialize *exec.Cmd, run func(port int) *exec.Cmd)) (_ *Server, err error) {
+func start(commands func(dir string) (initialize *exec.Cmd, run func(port int) (*exec.Cmd, error))) (_ *Server, err error) {
 	s := &Server{}
 	if s.dir, err = os.MkdirTemp("", "lvsession-sql-"); err != nil {
 		return nil, err
@@ -164,7 +169,11 @@ func (s *Server) launch(cmd *exec.Cmd) (*child.Process, error) {
 func (s *Server) Boot() (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.process, err = s.launch(s.command(s.port)); err != nil {
+	cmd, err := s.command(s.port)
+	if err != nil {
+		return err
+	}
+	if s.process, err = s.launch(cmd); err != nil {
 		return err
 	}
 	ctx, stop := context.WithTimeout(context.Background(), time.Minute)

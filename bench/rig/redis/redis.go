@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/peers"
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/need"
 )
@@ -31,7 +32,7 @@ const (
 // ErrNotInstalled says that there is no Redis on this machine, and how to get it.
 var ErrNotInstalled = errors.New("redis-server is not installed: apt-get install redis-server")
 
-// Server is a running Redis with an append-only file and otherwise Redis's defaults.
+// Server is a running Redis with an append-only file and otherwise Redis's defaults, as bench/peers has it.
 type Server struct {
 	dir     string
 	port    int
@@ -54,8 +55,12 @@ func StartDir(ctx context.Context, dir string, fsync Fsync) (*Server, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--unixsocket", s.Socket(),
-		"--dir", dir, "--save", "", "--appendonly", "yes", "--appendfsync", string(fsync), "--daemonize", "no")
+	conf := filepath.Join(dir, "redis.conf")
+	settings := map[string]string{"Dir": dir, "Port": strconv.Itoa(s.port), "Fsync": string(fsync)}
+	if err := peers.WriteFile(conf, "stores/redis.conf", settings); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, conf)
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.process, err = child.Start(cmd); err != nil {
 		return nil, err
