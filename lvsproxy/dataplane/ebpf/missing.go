@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +37,8 @@ func (d *Dataplane) Missing() error {
 	return kernelMisses()
 }
 
-// kernelMisses returns what the kernel does not have: Linux 5.15 has it all, but a kernel may be built without.
+// kernelMisses returns what the kernel does not have: Linux 5.17, the first with bpf_loop, has it all, but a kernel may be built
+// without.
 func kernelMisses() error {
 	for _, t := range []ebpf.MapType{ebpf.LRUHash, ebpf.HashOfMaps, ebpf.PerCPUArray} {
 		if err := features.HaveMapType(t); err != nil {
@@ -45,6 +47,9 @@ func kernelMisses() error {
 	}
 	if err := features.HaveProgramType(ebpf.SchedCLS); err != nil {
 		return fmt.Errorf("the kernel has no BPF programs at traffic control: %w", err)
+	}
+	if err := features.HaveProgramHelper(ebpf.SchedCLS, asm.FnLoop); err != nil {
+		return fmt.Errorf("the kernel has no loops for BPF programs, as Linux 5.17 and later do: %w", err)
 	}
 	return nil
 }
