@@ -115,7 +115,7 @@ func TestAdminMistakes(t *testing.T) {
 		"needs --namespace":  {"count", "--data", dir, "--subject", "alice"},
 		"destroy needs":      {"destroy", "--data", dir},
 		"export needs":       {"export", "--data", dir},
-		"go together":        {"count", "--store", "mysql"},
+		"needs --dsn":        {"count", "--store", "mysql"},
 		"there are embedded": {"count", "--store", "memory"},
 		"no such file":       {"count", "--data", filepath.Join(dir, "nowhere")},
 	} {
