@@ -133,6 +133,28 @@ func TestRunFollowsPhases(t *testing.T) {
 	}
 }
 
+// The users of a closed load come and go as its phases say, and a session goes on when its user comes back.
+func TestRunFollowsUsers(t *testing.T) {
+	phase := func(name string, from, to int) load.PhasePlan {
+		return load.PhasePlan{Name: name, Duration: load.Millis(500 * time.Millisecond), Users: from, UsersTo: to}
+	}
+	c := load.Config{Phases: []load.PhasePlan{phase("low", 10, 10), phase("ramp", 10, 50), phase("none", 0, 0), phase("again", 20, 20)}}
+	if err := c.Set("think", "20ms"); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, newSite(t), c)
+	if !r.Proven || r.Ended != load.Complete || r.Config.Users != 50 || len(r.Phases) != 4 {
+		t.Fatalf("%s, ended %s, %d users, %d phases", r.Reason, r.Ended, r.Config.Users, len(r.Phases))
+	}
+	for i, users := range []float64{10, 30, 0, 20} {
+		p := r.Phases[i]
+		most := users * 500 / 20
+		if n := float64(p.Acknowledged); n < users || n > most*1.1+users {
+			t.Errorf("phase %s has %g requests, want %g to %g", p.Name, n, users, most)
+		}
+	}
+}
+
 // Users who think make fewer requests, and their first ones are spread.
 func TestRunThinks(t *testing.T) {
 	c := load.Config{Users: 40, Duration: time.Second}

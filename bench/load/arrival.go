@@ -22,12 +22,16 @@ const (
 type schedule struct {
 	start   time.Time
 	phases  []PhasePlan // none for a closed load
+	ramps   []PhasePlan // of a closed load whose users come and go
 	users   int
 	poisson bool
 }
 
 func newSchedule(start time.Time, c Config) schedule {
 	s := schedule{start: start, phases: c.Phases, users: c.Users, poisson: c.Arrival == Poisson}
+	if c.ramps() {
+		s.phases, s.ramps = nil, c.Phases
+	}
 	if len(s.phases) == 0 && c.Rate > 0 {
 		s.phases = []PhasePlan{{Name: onlyPhase, Duration: Millis(math.MaxInt64), Rate: c.Rate, RateTo: c.Rate}}
 	}
@@ -69,6 +73,38 @@ func (s schedule) after(n float64) (time.Duration, bool) {
 	return from, false
 }
 
+// admit returns the first time from at on, since the start, at which the user may take a turn of a closed load with ramps, and false
+// if there is none.
+func (s schedule) admit(index int, at time.Duration) (time.Duration, bool) {
+	var from time.Duration
+	for _, p := range s.ramps {
+		first, end := p.stay(index)
+		if t := max(at, from+first); t < from+end {
+			return t, true
+		}
+		from += time.Duration(p.Duration)
+	}
+	return 0, false
+}
+
+// stay returns from when until when, since the phase began, a user is there: while the number of users, which changes evenly, is
+// above its own. Both are equal if it is not there at all.
+func (p PhasePlan) stay(index int) (from, end time.Duration) {
+	all := time.Duration(p.Duration)
+	passes := func(n int) time.Duration { // when the number of users is n
+		return time.Duration(float64(all) * float64(n-p.Users) / float64(p.UsersTo-p.Users))
+	}
+	switch {
+	case index < min(p.Users, p.UsersTo):
+		return 0, all
+	case index >= max(p.Users, p.UsersTo):
+		return 0, 0
+	case p.UsersTo > p.Users:
+		return passes(index), all
+	}
+	return 0, passes(index)
+}
+
 // requests is how many requests fall due in the phase.
 func (p PhasePlan) requests() float64 {
 	return (p.Rate + p.RateTo) / 2 * time.Duration(p.Duration).Seconds()
@@ -90,7 +126,7 @@ func (p PhasePlan) after(n float64) time.Duration {
 func (c Config) plannedRequests() int64 {
 	most := float64(c.Users) * float64(c.Requests)
 	s := newSchedule(time.Time{}, c)
-	if len(c.Phases) > 0 {
+	if len(s.phases) > 0 && c.Rate == 0 {
 		sum := 0.0
 		for _, p := range c.Phases {
 			sum += p.requests()

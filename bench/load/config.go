@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,7 +33,8 @@ type Config struct {
 	URL string `json:"url"`
 	// Plain has the page at URL be any page, of which only the status is looked at.
 	Plain bool `json:"plain,omitempty"`
-	// Users is the number of virtual users, each with a cookie jar of its own. Default 100.
+	// Users is the number of virtual users, each with a cookie jar of its own. Default 100,
+	// or the most of Phases that have users.
 	Users int `json:"users"`
 	// Requests is how many turns each user has, whatever becomes of them. A turn is one request, or as many at once as
 	// Parallel says. Default 50, or as many as fit where Duration or Phases bound the load.
@@ -40,7 +42,7 @@ type Config struct {
 	// Rate makes an open load of that many requests a second over all users, in a fixed order: the intended start of a
 	// request does not depend on earlier answers. 0 makes a closed load: a user's next request follows its previous answer.
 	Rate float64 `json:"rate"`
-	// Phases make an open load whose rate changes, instead of Rate.
+	// Phases make an open load whose rate changes, instead of Rate, or a closed load whose number of users does.
 	Phases []PhasePlan `json:"phases,omitempty"`
 	// Arrival is how the requests of an open load are spread over time. Default [Constant].
 	Arrival Arrival `json:"arrival,omitempty"`
@@ -94,6 +96,11 @@ type Config struct {
 
 // Defaults returns the configuration with defaults for what is zero.
 func (c Config) Defaults() Config {
+	most := 0
+	for _, p := range c.Phases {
+		most = max(most, p.Users, p.UsersTo)
+	}
+	set(&c.Users, most)
 	set(&c.Users, 100)
 	if c.Duration > 0 || len(c.Phases) > 0 {
 		set(&c.Requests, MaxRequests/max(c.Users, 1))
@@ -185,7 +192,7 @@ const (
 
 // checkScenario checks how users behave.
 func (c Config) checkScenario() error {
-	open := c.Rate > 0 || len(c.Phases) > 0
+	open := c.Rate > 0 || len(c.Phases) > 0 && !c.ramps()
 	switch {
 	case c.Arrival != Constant && c.Arrival != Poisson:
 		return fmt.Errorf("arrival must be %s or %s, not %q", Constant, Poisson, c.Arrival)
@@ -193,6 +200,8 @@ func (c Config) checkScenario() error {
 		return errors.New("phases have rates of their own: leave out the rate")
 	case len(c.Phases) > maxPhases:
 		return fmt.Errorf("at most %d phases are possible", maxPhases)
+	case c.ramps() && slices.ContainsFunc(c.Phases, PhasePlan.ofRates):
+		return errors.New("all phases have either users or rates")
 	case !c.Think.IsZero() && open:
 		return errors.New("only the users of a closed load think: leave out the rate and the phases, or the time to think")
 	case c.Arrival == Poisson && !open:
@@ -222,9 +231,15 @@ func (c Config) checkScenario() error {
 		if err := p.check(); err != nil {
 			return err
 		}
+		if max(p.Users, p.UsersTo) > c.Users {
+			return fmt.Errorf("phase %s has more than all %d users", p.Name, c.Users)
+		}
 	}
 	return nil
 }
+
+// ramps tells whether the load is a closed one whose users come and go.
+func (c Config) ramps() bool { return slices.ContainsFunc(c.Phases, PhasePlan.ofUsers) }
 
 func (c Config) checkWeights() error {
 	sum := 0

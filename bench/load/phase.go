@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// PhasePlan is one part of an open load over time. The phases of a load follow each other.
+// PhasePlan is one part of a load over time. The phases of a load follow each other. Either they have rates, and make an open load,
+// or users, and make a closed one.
 type PhasePlan struct {
 	Name string `json:"name"`
 	// Duration is how long the phase lasts.
@@ -14,11 +15,22 @@ type PhasePlan struct {
 	// requests a second over all users.
 	Rate   float64 `json:"rate"`
 	RateTo float64 `json:"rate_to"`
+	// Users is how many users of a closed load take turns at the phase's beginning, and UsersTo at its end: between them
+	// users join or leave one by one, evenly. Those with the lowest numbers are there first, and longest.
+	Users   int `json:"users,omitempty"`
+	UsersTo int `json:"users_to,omitempty"`
 }
+
+// ofUsers tells whether the phase is of a closed load.
+func (p PhasePlan) ofUsers() bool { return p.Users > 0 || p.UsersTo > 0 }
+
+// ofRates tells whether the phase is of an open load. One without requests is of neither.
+func (p PhasePlan) ofRates() bool { return p.Rate > 0 || p.RateTo > 0 }
 
 // check reports what is wrong with the plan.
 func (p PhasePlan) check() error {
 	rate := func(r float64) bool { return r >= 0 && r <= MaxRate }
+	users := func(n int) bool { return n >= 0 && n <= MaxUsers }
 	switch {
 	case p.Name == "" || len(p.Name) > MaxUserLength:
 		return fmt.Errorf("the name of a phase must have 1 to %d bytes, not %q", MaxUserLength, p.Name)
@@ -26,6 +38,10 @@ func (p PhasePlan) check() error {
 		return fmt.Errorf("phase %s must last longer than %v", p.Name, p.Duration)
 	case !rate(p.Rate) || !rate(p.RateTo):
 		return fmt.Errorf("rates of phase %s must be 0 to %d requests a second, not %g and %g", p.Name, int(MaxRate), p.Rate, p.RateTo)
+	case !users(p.Users) || !users(p.UsersTo):
+		return fmt.Errorf("users of phase %s must be 0 to %d, not %d and %d", p.Name, MaxUsers, p.Users, p.UsersTo)
+	case p.ofUsers() && p.ofRates():
+		return fmt.Errorf("phase %s has either users or a rate", p.Name)
 	}
 	return nil
 }

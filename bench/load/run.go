@@ -166,10 +166,31 @@ func (r *run) due(u *user) (time.Time, bool) {
 	switch {
 	case r.schedule.open():
 		return r.schedule.next(u.index, &u.clock, u.random)
-	case !r.cfg.Think.IsZero():
-		return u.free.Add(r.cfg.Think.Draw(u.random)), true
+	case len(r.schedule.ramps) > 0:
+		return r.admit(u, r.thought(u))
 	}
-	return time.Time{}, true
+	return r.thought(u), true
+}
+
+// thought returns when the user has thought, the zero time if users do not think.
+func (r *run) thought(u *user) time.Time {
+	if r.cfg.Think.IsZero() {
+		return time.Time{}
+	}
+	return u.free.Add(r.cfg.Think.Draw(u.random))
+}
+
+// admit returns when the user, who is ready by then, is there to take its turn, and false if it does not come back.
+func (r *run) admit(u *user, ready time.Time) (time.Time, bool) {
+	at := time.Since(r.schedule.start)
+	if !ready.IsZero() {
+		at = max(at, ready.Sub(r.schedule.start))
+	}
+	admitted, more := r.schedule.admit(u.index, at)
+	if admitted == at {
+		return ready, more
+	}
+	return r.schedule.start.Add(admitted), more
 }
 
 // await waits until a turn is due. It returns false if the load is over.
@@ -376,8 +397,23 @@ func (c Config) inFlight() int {
 
 func (r *run) snapshot(planned int64) Snapshot {
 	s := r.collector.snapshot(planned)
-	s.Until = r.cfg.Duration
+	s.Until = r.cfg.until()
 	return s
+}
+
+// until is when no more requests begin, 0 if only their number ends the load.
+func (c Config) until() time.Duration {
+	if !c.ramps() {
+		return c.Duration
+	}
+	var all time.Duration
+	for _, p := range c.Phases {
+		all += time.Duration(p.Duration)
+	}
+	if c.Duration > 0 {
+		return min(all, c.Duration)
+	}
+	return all
 }
 
 // sleep waits for d and returns true, or false if ctx ends first.

@@ -30,10 +30,10 @@ type Setting struct {
 var Settings = []Setting{
 	{"name", "NAME", "", "name of the scenario, for the report", func(c *Config, v string) error { c.Name = v; return nil }},
 	{"plain", "", "", "the page is any page: look at its status only", func(c *Config, v string) error { return parseSwitch(&c.Plain, v) }},
-	{"users", "N", "100", "virtual users, each with a cookie jar", whole(func(c *Config) *int { return &c.Users })},
+	{"users", "N", "100, or the most of the phases", "virtual users, each with a cookie jar", whole(func(c *Config) *int { return &c.Users })},
 	{"requests", "N", "50, or no limit with --duration or --phase", "requests of each user", whole(func(c *Config) *int { return &c.Requests })},
 	{"rate", "R", "", "open load of R requests/s over all users; without it the load is closed", setRate},
-	{"phase", "'NAME D R[-R2]'", "", "part of an open load: its name, how long, its rate, and that at its end; more follow each other", setPhase},
+	{"phase", "'NAME D R[-R2]'", "", "part of an open load: its name, how long, its rate, and that at its end; or of a closed load, with users=N[-N2] as R; more follow each other", setPhase},
 	{"arrival", "KIND", "constant", "constant or poisson: how the requests of an open load are spread over time", setArrival},
 	{"think", "DIST", "", "time that users of a closed load wait between answer and request, such as 1s-3s", text(func(c *Config) textSetter { return &c.Think })},
 	{"visits", "DIST", "", "requests after which a session ends, such as ~20; without it sessions last as long as the load", text(func(c *Config) textSetter { return &c.Visits })},
@@ -169,7 +169,25 @@ func setRate(c *Config, value string) (err error) {
 	return err
 }
 
-// setPhase adds a phase such as "ramp 30s 100-2000" or "ramp:30s:100-2000".
+func parseUsers(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > MaxUsers {
+		return 0, fmt.Errorf("users must be 0 to %d, not %q", MaxUsers, value)
+	}
+	return n, nil
+}
+
+// ramp reads the value at the beginning of a phase and, after a hyphen, that at its end.
+func ramp[T any](text string, parse func(string) (T, error)) (from, to T, err error) {
+	first, last, changes := strings.Cut(text, "-")
+	if from, err = parse(first); err != nil || !changes {
+		return from, from, err
+	}
+	to, err = parse(last)
+	return from, to, err
+}
+
+// setPhase adds a phase such as "ramp 30s 100-2000", "ramp:30s:100-2000" or "ramp 30s users=10-200".
 func setPhase(c *Config, value string) error {
 	words := strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == '\t' || r == ':' })
 	if len(words) != 3 {
@@ -180,14 +198,13 @@ func setPhase(c *Config, value string) error {
 		return err
 	}
 	p := PhasePlan{Name: words[0], Duration: Millis(d)}
-	first, last, ramp := strings.Cut(words[2], "-")
-	if p.Rate, err = parseRate(first); err != nil {
-		return err
+	if users, found := strings.CutPrefix(words[2], "users="); found {
+		p.Users, p.UsersTo, err = ramp(users, parseUsers)
+	} else {
+		p.Rate, p.RateTo, err = ramp(words[2], parseRate)
 	}
-	if p.RateTo = p.Rate; ramp {
-		if p.RateTo, err = parseRate(last); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	c.Phases = append(c.Phases, p)
 	return p.check()

@@ -60,6 +60,8 @@ func TestScenarioErrors(t *testing.T) {
 		"payload 1,2":               "no percentage",
 		"think 2h":                  "not a duration",
 		"keepalive maybe":           "true or false",
+		"phase a 1s users=2-x":      "users must be",
+		"phase a 1s users=-1":       "users must be",
 		strings.Repeat("x", 20<<10): "too long",
 	} {
 		if _, err := ReadScenario(strings.NewReader(text)); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
@@ -71,6 +73,7 @@ func TestScenarioErrors(t *testing.T) {
 // Whatever a file says, it is refused or makes a configuration that can be checked and drawn from.
 func FuzzScenario(f *testing.F) {
 	f.Add("url http://127.0.0.1/\nphase a 1s 0-5\nthink 90%1s,10%~2s\nmix visit=1,read=2\npayload ~5k\nparallel 1-4")
+	f.Add("url http://127.0.0.1/\nphase a 1s users=0-50\nphase b 1m users=50\nthink 1s")
 	f.Add("visits 5\nabandon 100%\nweights a=1\nretries 3\nseed 7 # x")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := ReadScenario(strings.NewReader(text))
@@ -159,6 +162,70 @@ func TestScheduleFollowsRates(t *testing.T) {
 			t.Fatalf("%g requests are due at %v, want %g", due, at, n)
 		}
 	})
+}
+
+// At any time as many users are there as the phases say, and whoever is not is told when it will be.
+func TestScheduleAdmitsUsers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const most = 20
+		var s schedule
+		users := rapid.IntRange(0, most)
+		for range rapid.IntRange(1, 4).Draw(t, "phases") {
+			s.ramps = append(s.ramps, PhasePlan{
+				Duration: Millis(rapid.IntRange(1, 100_000).Draw(t, "ms")) * Millis(time.Millisecond),
+				Users:    users.Draw(t, "users"), UsersTo: users.Draw(t, "users to"),
+			})
+		}
+		in := rapid.IntRange(0, len(s.ramps)-1).Draw(t, "in")
+		part := rapid.Float64Range(0.01, 0.99).Draw(t, "part")
+		var at time.Duration
+		for _, p := range s.ramps[:in] {
+			at += time.Duration(p.Duration)
+		}
+		p := s.ramps[in]
+		at += time.Duration(part * float64(p.Duration))
+		there := 0
+		for index := range most {
+			admitted, ok := s.admit(index, at)
+			switch {
+			case ok && admitted == at:
+				there++
+			case ok && admitted < at:
+				t.Fatalf("user %d is admitted at %v, before %v", index, admitted, at)
+			case ok:
+				if again, ok := s.admit(index, admitted); !ok || again != admitted {
+					t.Fatalf("user %d is admitted at %v, but then at %v, %t", index, admitted, again, ok)
+				}
+			}
+		}
+		want := float64(p.Users) + float64(p.UsersTo-p.Users)*part
+		if float64(there) < want-1e-3 || float64(there) > want+1+1e-3 {
+			t.Fatalf("%d users are there, want %g", there, want)
+		}
+	})
+}
+
+func TestPhasesOfUsers(t *testing.T) {
+	for text, want := range map[string]string{
+		"phase a 1s users=5-50\nphase b 1s users=50":           "",
+		"phase a 1s users=5\nthink 1s\nusers 5":                "",
+		"phase a 1s users=5\nphase b 1s 0\nphase c 1s users=2": "",
+		"phase a 1s users=5\nphase b 1s 10":                    "either users or rates",
+		"phase a 1s users=5\nusers 4":                          "more than all 4 users",
+		"phase a 1s users=5\nrate 4":                           "leave out the rate",
+		"phase a 1s users=5\narrival poisson":                  "poisson arrivals need a rate",
+	} {
+		c, err := ReadScenario(strings.NewReader("url http://127.0.0.1/\n" + text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c = c.Defaults(); want == "" && (c.Users != 50 && c.Users != 5) {
+			t.Errorf("%q has %d users", text, c.Users)
+		}
+		if err := c.Check(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
 }
 
 // Poisson arrivals have the rate asked for, and gaps whose deviation is their mean.

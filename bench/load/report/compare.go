@@ -114,7 +114,7 @@ func asked(c load.Config) string {
 		text += ", connections kept"
 	}
 	for _, p := range c.Phases {
-		text += fmt.Sprintf(", %s %v at %g to %g", p.Name, p.Duration, p.Rate, p.RateTo)
+		text += fmt.Sprintf(", %s %v at %s %s", p.Name, p.Duration, due(p), dueHead(c.Phases))
 	}
 	for _, option := range []struct {
 		name string

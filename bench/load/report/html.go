@@ -219,13 +219,9 @@ func phaseSection(r *load.Result) (page.Section, bool) {
 	if len(r.Phases) < 2 {
 		return page.Section{}, false
 	}
-	t := page.Table{Head: []string{"phase", "from s", "to s", "planned rate", "acknowledged", "a second", "errors", "violations", "50 % ms", "99 % ms", "99.9 % ms", "max ms"}}
+	t := page.Table{Head: []string{"phase", "from s", "to s", dueHead(r.Config.Phases), "acknowledged", "a second", "errors", "violations", "50 % ms", "99 % ms", "99.9 % ms", "max ms"}}
 	for _, p := range r.Phases {
-		rate := decimal(p.Rate, 0)
-		if p.RateTo != p.Rate {
-			rate += " to " + decimal(p.RateTo, 0)
-		}
-		t.Rows = append(t.Rows, []string{printable(p.Name), seconds(p.From), seconds(p.To), rate, thousands(p.Acknowledged), decimal(p.Throughput, 0),
+		t.Rows = append(t.Rows, []string{printable(p.Name), seconds(p.From), seconds(p.To), due(p.PhasePlan), thousands(p.Acknowledged), decimal(p.Throughput, 0),
 			thousands(p.Errors), thousands(p.Violations), millis(p.Latency.P50), millis(p.Latency.P99), millis(p.Latency.P999), millis(p.Latency.Max)})
 	}
 	return page.Section{Title: "Phases", Tables: []page.Table{t}}, true

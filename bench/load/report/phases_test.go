@@ -37,3 +37,16 @@ func TestTextTellsPhasesFaultsAndLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestDueTellsUsersOrRate(t *testing.T) {
+	for want, p := range map[string]load.PhasePlan{
+		"due/s 5":       {Rate: 5, RateTo: 5},
+		"due/s 0 to 50": {RateTo: 50},
+		"users 10":      {Users: 10, UsersTo: 10},
+		"users 10 to 0": {Users: 10},
+	} {
+		if got := dueHead([]load.PhasePlan{{}, p}) + " " + due(p); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

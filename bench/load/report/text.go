@@ -74,11 +74,12 @@ func (p *printer) head(r *load.Result) {
 	model := "closed load"
 	switch {
 	case len(c.Phases) > 0:
-		model = fmt.Sprintf("open load in %d phases", len(c.Phases))
+		model = fmt.Sprintf("%s load in %d phases", openness(c.Phases), len(c.Phases))
 	case c.Rate > 0:
 		model = fmt.Sprintf("open load of %s requests/s", decimal(c.Rate, 0))
-	case !c.Think.IsZero():
-		model = fmt.Sprintf("closed load, thinking %s", c.Think)
+	}
+	if !c.Think.IsZero() {
+		model += ", thinking " + c.Think.String()
 	}
 	connections := "a connection for each request"
 	if c.KeepAlive {
