@@ -41,7 +41,7 @@ func TestPeersKeepTheContract(t *testing.T) {
 		need.Program(t, program, pkg)
 	}
 	_, stacks := start(t, defaultPeers)
-	if len(stacks) != 9 {
+	if len(stacks) != 11 {
 		t.Errorf("%d stacks", len(stacks))
 	}
 	for _, s := range stacks {

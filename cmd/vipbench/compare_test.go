@@ -24,6 +24,9 @@ func TestCompareResults(t *testing.T) {
 			t.Errorf("lacks %q", want)
 		}
 	}
+	if strings.Contains(stdout, ", 0 cores") {
+		t.Error("the machine is unknown")
+	}
 	page, err := os.ReadFile(html)
 	if status != exitNotProven || err != nil || !strings.Contains(string(page), "c : sound") {
 		t.Errorf("status %d, %v\n%s%s", status, err, stdout, stderr)

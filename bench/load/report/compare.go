@@ -51,7 +51,8 @@ func Compare(sides []Side) figures.Sheet {
 	}
 	s.Tables = []figures.Table{t}
 	s.Notes = differences(sides)
-	s.Began = sides[0].Rounds[0].Started
+	first := sides[0].Rounds[0]
+	s.Began, s.Machine.Go, s.Machine.Cores = first.Started, first.Machine.Go, first.Machine.Cores
 	return s
 }
 
