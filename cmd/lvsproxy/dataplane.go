@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/choice"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf"
+	"github.com/lvsession/lvsession/lvsproxy/dataplane/ipvs"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/none"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/userspace"
 	"github.com/lvsession/lvsession/lvsproxy/service"
@@ -18,7 +18,7 @@ import (
 const noDataplane = "none"
 
 // dataplanes are the values of --dataplane.
-var dataplanes = []string{choice.Auto, "ebpf", "userspace", noDataplane}
+var dataplanes = []string{choice.Auto, "ebpf", "ipvs", "userspace", noDataplane}
 
 // newDataplane returns what carries the services: each by what the configuration says, or else --dataplane. The kernel
 // masquerades only where the real servers' answers come back through this machine, and shows them their clients'
@@ -28,13 +28,13 @@ func (o options) newDataplane(log *slog.Logger, inherit func(config.VirtualID) [
 	if o.dataplane == noDataplane {
 		return none.Dataplane{}
 	}
-	kernel := ebpf.New(o.ebpf(log))
+	programs, module := ebpf.New(o.ebpf(log)), ipvs.New(ipvs.Options{Logger: log})
 	return choice.New(choice.Options{
 		Default: o.dataplane,
 		Logger:  log,
 		Candidates: []choice.Candidate{
-			{Name: "ebpf", Dataplane: kernel, Missing: kernel.Missing, Kernel: true},
-			absent("ipvs"),
+			{Name: "ebpf", Dataplane: programs, Missing: programs.Missing, Kernel: true},
+			{Name: "ipvs", Dataplane: module, Missing: module.Missing, Kernel: true},
 			{Name: "userspace", Dataplane: userspace.New(userspace.Options{
 				ConnectTimeout: o.connectTimeout, MaxConns: o.maxConns, Loops: o.loops, Inherit: inherit, Logger: log,
 			})},
@@ -50,9 +50,4 @@ func (o options) ebpf(log *slog.Logger) ebpf.Options {
 		options.Interfaces = strings.Split(o.interfaces, ",")
 	}
 	return options
-}
-
-// absent is a dataplane that this build does not have.
-func absent(name string) choice.Candidate {
-	return choice.Candidate{Name: name, Missing: func() error { return errors.New("not available in this build") }}
 }

@@ -62,7 +62,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.admin, "admin", "/run/lvsproxy.sock", "`PATH` of the Unix socket that lvsadm speaks to; off for none")
 	f.StringVar(&o.stateFile, "state-file", "", "`FILE` that keeps over a restart which real servers are alive; off for none. The default is the admin socket's path with .state for .sock")
 	f.StringVar(&o.metrics, "metrics", "", "`ADDRESS` to serve /metrics, /healthz, /readyz and /v1/status at, to anybody; :PORT is a port of 127.0.0.1 (default none)")
-	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections where the configuration does not say: userspace; ebpf; auto, the best that the machine and the configuration allow; or none, with which the table is all there is")
+	f.StringVar(&o.dataplane, "dataplane", "userspace", "`NAME` of what carries connections where the configuration does not say: userspace; ebpf; ipvs; auto, the best that the machine and the configuration allow; or none, with which the table is all there is")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", userspace.DefaultConnectTimeout, "`TIME` to reach one real server before another is tried")
 	f.IntVar(&o.maxConns, "max-conns", userspace.DefaultMaxConns(), "`N` connections at most; further ones wait. The default follows the limit on open files")
 	f.StringVar(&o.interfaces, "interface", "", "`NAMES`, joined by commas, of the interfaces at which the ebpf dataplane takes packets (default all that have an address)")

@@ -1,5 +1,4 @@
-// Package dataplane is a [service.Dataplane] that has the kernel's own IPVS carry the connections. It is internal because
-// no command offers it yet: it was tested against a model of IPVS alone, not against the module.
+// Package ipvs is a [service.Dataplane] that has the kernel's own IPVS carry the connections.
 //
 // The kernel's table is the truth: each time that a service changes, the dataplane reads what the kernel has of it and takes
 // the fewest steps to what is wanted, so that a process which starts goes on with what the last one has left, and
@@ -15,4 +14,4 @@
 //   - A service of every port needs persistence.
 //   - The connections of a service of a firewall mark cannot be told from others; only what persistence remembers is listed.
 //   - What is changed in the kernel by others stays so until the service changes.
-package dataplane
+package ipvs
