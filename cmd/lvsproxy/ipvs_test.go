@@ -82,6 +82,7 @@ perl -MIO::Socket::INET -e '
 	my $l = IO::Socket::INET->new(LocalAddr => "10.0.0.1", LocalPort => 81, Listen => 1) or die "listen: $!";
 	my $c = IO::Socket::INET->new(PeerAddr => "192.0.2.1", PeerPort => 81, Timeout => 10) or die "connect: $!";
 	my $s = $l->accept; print $s "carried\n"; close $s; print "== traffic\n", scalar <$c>;'
+await 'lvsadm -Ln --stats -t 192.0.2.1:81' '-> 10.0.0.1:81  *1 ' # the kernel adds up what it has counted every two seconds
 echo "== stats"; lvsadm -Ln --stats -t 192.0.2.1:81 | tr -s ' '
 kill -9 $pid; wait $pid || true
 table killed

@@ -341,7 +341,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"check", "none"}, "", 0, "none is good: virtual services: 0"},
 		{[]string{"check", gate, "--dataplane", "none"}, "", 0, "gate.cf is good"},
 		{[]string{"--config", good, "--admin", "off", "--metrics", "nowhere"}, "", 1, "lvsproxy: --metrics: "},
-		{[]string{"--dataplane", "x"}, "", 2, `--dataplane is "x": expected auto or ebpf or userspace or none`},
+		{[]string{"--dataplane", "x"}, "", 2, `--dataplane is "x": expected auto or ebpf or ipvs or userspace or none`},
 		{[]string{"--rise", "0"}, "", 2, "--rise is 0: expected at least 1"},
 		{[]string{"--log-format", "xml"}, "", 2, `--log-format is "xml": expected text or json`},
 	}
