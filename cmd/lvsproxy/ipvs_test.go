@@ -84,6 +84,7 @@ perl -MIO::Socket::INET -e '
 	my $s = $l->accept; print $s "carried\n"; close $s; print "== traffic\n", scalar <$c>;'
 await 'lvsadm -Ln --stats -t 192.0.2.1:81' '-> 10.0.0.1:81  *1 ' # the kernel adds up what it has counted every two seconds
 echo "== stats"; lvsadm -Ln --stats -t 192.0.2.1:81 | tr -s ' '
+echo "== connections"; lvsadm -Lnc
 kill -9 $pid; wait $pid || true
 table killed
 director
@@ -132,7 +133,7 @@ func TestIPVS(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"thresholds": "10.0.0.1:80 9 4 ", "timeouts": "100 20 30", "daemon": "backup sync daemon (mcast=d0, syncid=3", "traffic": "carried",
+		"thresholds": "10.0.0.1:80 9 4 ", "timeouts": "100 20 30", "daemon": "backup sync daemon (mcast=d0, syncid=3", "traffic": "carried", "connections": "192.0.2.1:81",
 		"stats": "10.0.0.1:81 1 4 4 ", "adopted": "10.0.0.1:81 1 4 4 ", // another process's service is not made anew
 	} {
 		if got := strings.Join(section(r.Stdout, name), "\n"); !strings.Contains(got, want) {
