@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/lvsession/lvsession/schema"
@@ -50,10 +49,8 @@ type APIStore struct {
 	reads   *lane.Lanes[sessionstore.Key, sessionstore.Session]
 	changes *lane.Lanes[change, effect]
 
-	mu      sync.Mutex
-	closed  bool
-	failing bool
-	working sync.WaitGroup // operations, also those that their callers have left
+	operations
+	failing bool // under the operations' mu: the cluster was out of reach last
 }
 
 var (
@@ -140,27 +137,11 @@ func checkVersion(w api.Worker) error {
 // errNoTable is NDB's number for a table that does not exist.
 const errNoTable = 723
 
-// begin notes that an operation begins, unless the store is closed.
-func (s *APIStore) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.working.Add(1)
-	return true
-}
-
 // Close implements [sessionstore.Store]. It waits for operations in progress.
 func (s *APIStore) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.end() {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
-	s.working.Wait()
 	s.reads.Wait()
 	s.changes.Wait()
 	for range cap(s.workers) {

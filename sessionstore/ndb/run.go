@@ -51,6 +51,37 @@ func resume[T any](ctx context.Context, s *Store, op string, a *attempt, do work
 	return leave(ctx, &s.working, func() (T, error) { return tries(ctx, s, op, a, do) })
 }
 
+// operations counts those of a store that are in progress, until it is closed.
+type operations struct {
+	mu      sync.Mutex
+	closed  bool
+	working sync.WaitGroup // operations, also those that their callers have left
+}
+
+// begin notes that an operation begins, unless the store is closed. It ends with working.Done.
+func (o *operations) begin() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	o.working.Add(1)
+	return true
+}
+
+// end lets no further operation begin, waits for those in progress, and reports whether it is the first to do so; any other
+// returns at once.
+func (o *operations) end() bool {
+	o.mu.Lock()
+	first := !o.closed
+	o.closed = true
+	o.mu.Unlock()
+	if first {
+		o.working.Wait()
+	}
+	return first
+}
+
 // leave runs an operation that its caller leaves when the context ends. Then the operation goes on by itself, and counts as
 // working.
 func leave[T any](ctx context.Context, working *sync.WaitGroup, do func() (T, error)) (T, error) {

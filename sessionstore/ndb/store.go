@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/lvsession/lvsession/sessionstore"
@@ -35,9 +34,7 @@ type Store struct {
 	reads   *lane.Lanes[sessionstore.Key, sessionstore.Session]
 	changes *lane.Lanes[change, effect]
 
-	mu      sync.Mutex
-	closed  bool
-	working sync.WaitGroup // operations, also those that their callers have left
+	operations
 }
 
 var (
@@ -89,17 +86,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// begin notes that an operation begins, unless the store is closed.
-func (s *Store) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.working.Add(1)
-	return true
-}
-
 // Ping implements [sessionstore.Store].
 func (s *Store) Ping(ctx context.Context) error {
 	if !s.begin() {
@@ -119,14 +105,9 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements [sessionstore.Store]. It waits for operations in progress.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.end() {
 		return nil
 	}
-	s.closed = true
-	s.mu.Unlock()
-	s.working.Wait()
 	s.reads.Wait()
 	s.changes.Wait()
 	return s.nodes.close()
