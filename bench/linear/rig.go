@@ -18,6 +18,7 @@ import (
 
 	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
+	"github.com/lvsession/lvsession/bench/rig/sessiond"
 	"github.com/lvsession/lvsession/sessionstore"
 	"github.com/lvsession/lvsession/sessionstore/client"
 )
@@ -55,37 +56,23 @@ func StartRig(ctx context.Context, dir string, stores ...string) (r *Rig, err er
 	if r.Cluster, err = ndbcluster.StartDir(ctx, filepath.Join(dir, "ndb"), ndbcluster.Options{}); err != nil {
 		return r, err
 	}
-	program := filepath.Join(dir, "sessiond")
-	if err := build(ctx, program, slices.Contains(stores, OnAPI)); err != nil {
+	build := sessiond.Build
+	if slices.Contains(stores, OnAPI) {
+		build = sessiond.BuildAPI
+	}
+	program, err := build(ctx, dir)
+	if err != nil {
+		return r, fmt.Errorf("build sessiond: %w", err)
+	}
+	if err := program.ApplySchema(ctx, r.Cluster.DSNs()[0]); err != nil {
 		return r, err
 	}
-	if out, err := exec.CommandContext(ctx, program, "schema", "apply", "--dsn", r.Cluster.DSNs()[0]).CombinedOutput(); err != nil {
-		return r, fmt.Errorf("schema apply: %w\n%s", err, out)
-	}
 	for i, store := range []string{stores[0], stores[len(stores)-1]} {
-		if err := r.startSessiond(ctx, program, "sessiond"+strconv.Itoa(i+1), r.storeArgs(store)); err != nil {
+		if err := r.startSessiond(ctx, program.Path(), "sessiond"+strconv.Itoa(i+1), r.storeArgs(store)); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
-}
-
-// build builds sessiond.
-func build(ctx context.Context, program string, withAPI bool) error {
-	args, env := []string{"build", "-o", program}, os.Environ()
-	if withAPI {
-		flags, err := ndbcluster.BuildEnv()
-		if err != nil {
-			return err
-		}
-		args, env = append(args, "-tags", "ndbapi"), append(env, flags...)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/lvsession/lvsession/cmd/sessiond")...)
-	cmd.Env = env
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build sessiond: %w\n%s", err, out)
-	}
-	return nil
 }
 
 // storeArgs are the options that tell a sessiond its store.

@@ -27,8 +27,6 @@ import (
 
 type options struct {
 	visits.Options
-	mixes   figures.List
-	rounds  int
 	threads int
 	batch   int
 	profile string
@@ -45,23 +43,17 @@ func main() {
 }
 
 func parse() (o options, err error) {
-	flag.Var(&o.mixes, "mix", "measure only this mix (read, write, cycle, php, coarse, lease); may be repeated")
-	flag.IntVar(&o.Sessions, "sessions", 10_000, "sessions in the store")
-	flag.IntVar(&o.Payload, "payload", 2048, "bytes of a payload")
-	flag.IntVar(&o.Clients, "clients", 256, "concurrent clients, beside the measurements with one")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians over them")
-	flag.DurationVar(&o.Span, "span", 2*time.Second, "length of one measurement")
-	flag.DurationVar(&o.Warm, "warm", 300*time.Millisecond, "load before each measurement")
+	o.Rounds, o.Span, o.Warm = 5, 2*time.Second, 300*time.Millisecond
+	o.Flags(flag.CommandLine)
 	flag.IntVar(&o.threads, "threads", 4, "threads of the yardstick")
 	flag.IntVar(&o.batch, "batch", 64, "rows in a transaction of the yardstick")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the store on the NDB API to this file")
 	flag.Parse()
 	o.NodesOf = os.Getpid()
-	if o.rounds < 1 || o.Span <= 0 || o.Warm < 0 || o.Clients < 1 || o.Sessions < o.Clients || o.Payload < 1 || o.Payload > 29_000 ||
-		o.threads < 1 || o.batch < 1 || o.Sessions < o.threads*o.batch {
-		return o, errors.New("rounds, span, clients, sessions, payload, threads or batch are out of range")
+	if o.threads < 1 || o.batch < 1 || o.Sessions < o.threads*o.batch {
+		return o, errors.New("threads or batch are out of range")
 	}
-	return o, nil
+	return o, o.Check()
 }
 
 func (o options) run(ctx context.Context) error {
@@ -80,7 +72,7 @@ func (o options) run(ctx context.Context) error {
 	}
 	defer cluster.Stop()
 	sheet := figures.Sheet{
-		Name: "ndbapi", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.Sessions, o.Payload, o.rounds, o.Span),
+		Name: "ndbapi", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.Sessions, o.Payload, o.Rounds, o.Span),
 	}
 	for _, engine := range []string{schema.NDB, unlogged} {
 		r, err := o.open(ctx, cluster, engine, dir, yardstick)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
-	"slices"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -69,10 +68,7 @@ var mode = map[string]string{"read": "read", "cycle": "cycle"}
 
 func (o options) measure(ctx context.Context, r *rig) ([]*result, error) {
 	var results []*result
-	for _, m := range visits.Mixes {
-		if len(o.mixes) > 0 && !slices.Contains(o.mixes, m.Name) {
-			continue
-		}
+	for _, m := range o.Wanted() {
 		for _, clients := range []int{o.Clients, 1} {
 			x := &result{mix: m, clients: clients}
 			for range sideNames {
@@ -81,7 +77,7 @@ func (o options) measure(ctx context.Context, r *rig) ([]*result, error) {
 			results = append(results, x)
 		}
 	}
-	for round := range o.rounds {
+	for round := range o.Rounds {
 		for _, x := range results {
 			if err := o.turn(ctx, r, x, round); err != nil {
 				return nil, fmt.Errorf("%s: %w", x.mix.Name, err)

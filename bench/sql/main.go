@@ -28,8 +28,6 @@ import (
 type options struct {
 	visits.Options
 	dsns    figures.List
-	mixes   figures.List
-	rounds  int
 	profile string
 }
 
@@ -45,25 +43,12 @@ func main() {
 
 func parse() (o options, err error) {
 	flag.Var(&o.dsns, "dsn", "DSN of an SQL node, of which the database gets the schema and the sessions; repeat it for each node")
-	flag.Var(&o.mixes, "mix", "measure only this mix (read, cycle, php, coarse, lease); may be repeated")
-	flag.IntVar(&o.Sessions, "sessions", 10_000, "sessions in the store")
-	flag.IntVar(&o.Payload, "payload", 2048, "bytes of a payload")
-	flag.IntVar(&o.Clients, "clients", 256, "concurrent clients, beside the measurements with one")
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; figures are medians over them")
-	flag.DurationVar(&o.Span, "span", 3*time.Second, "length of one measurement")
-	flag.DurationVar(&o.Warm, "warm", time.Second/2, "load before each measurement")
+	o.Rounds, o.Span, o.Warm = 3, 3*time.Second, time.Second/2
+	o.Flags(flag.CommandLine)
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of our side's concurrent measurements to this file")
 	flag.IntVar(&o.NodesOf, "nodes-of", os.Getpid(), "with --dsn: the process that started the nodes, so that their CPU time is told")
 	flag.Parse()
-	if o.rounds < 1 || o.Span <= 0 || o.Warm < 0 || o.Clients < 1 || o.Sessions < o.Clients || o.Payload < 1 || o.Payload > 29_000 {
-		return o, errors.New("rounds, span, clients, sessions or payload are out of range")
-	}
-	for _, name := range o.mixes {
-		if _, ok := visits.Find(name); !ok {
-			return o, fmt.Errorf("there is no mix %q", name)
-		}
-	}
-	return o, nil
+	return o, o.Check()
 }
 
 func (o options) run(ctx context.Context) error {
@@ -102,7 +87,7 @@ func (o options) run(ctx context.Context) error {
 		return err
 	}
 	return command.Publish(figures.Sheet{
-		Name: "sql", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.Sessions, o.Payload, o.rounds, o.Span),
+		Name: "sql", About: fmt.Sprintf("%d sessions of %d bytes, %d rounds of %v", o.Sessions, o.Payload, o.Rounds, o.Span),
 		Tables: []figures.Table{tabulate(results)},
 	})
 }
@@ -120,10 +105,7 @@ func install(ctx context.Context, dsn string) error {
 // measure runs every mix, alone and with all clients, on both sides by turns.
 func (o options) measure(ctx context.Context, reference, ours visits.Side) ([]*result, error) {
 	var results []*result
-	for _, m := range visits.Mixes {
-		if len(o.mixes) > 0 && !o.wants(m.Name) {
-			continue
-		}
+	for _, m := range o.Wanted() {
 		for _, clients := range []int{o.Clients, 1} {
 			results = append(results, &result{mix: m, clients: clients})
 		}
@@ -140,7 +122,7 @@ func (o options) measure(ctx context.Context, reference, ours visits.Side) ([]*r
 		}
 		stop = func() { pprof.StopCPUProfile(); file.Close() }
 	}
-	for round := range o.rounds {
+	for round := range o.Rounds {
 		for _, r := range results {
 			turns := []turn{{reference, &r.reference, &r.referenceCPU}, {ours, &r.ours, &r.oursCPU}}
 			if round%2 == 1 {
@@ -165,13 +147,4 @@ type turn struct {
 	side    visits.Side
 	latency *figures.Latency
 	cpu     *visits.CPU
-}
-
-func (o options) wants(mix string) bool {
-	for _, name := range o.mixes {
-		if name == mix {
-			return true
-		}
-	}
-	return false
 }

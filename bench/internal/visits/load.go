@@ -2,8 +2,12 @@ package visits
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -115,11 +119,51 @@ func (o Options) Load(ctx context.Context, s *Ours) error {
 	return group.Wait()
 }
 
-// Options are the size of a load.
+// Options are the size of a load, and of which mixes it is.
 type Options struct {
+	Only                       figures.List // names of mixes; empty for all
+	Rounds                     int
 	Sessions, Payload, Clients int
 	Warm, Span                 time.Duration
 	NodesOf                    int // the process that started the cluster's nodes
+}
+
+// Flags adds the flags that tell the options, with the defaults that they have already for rounds and times.
+func (o *Options) Flags(f *flag.FlagSet) {
+	names := make([]string, len(Mixes))
+	for i, m := range Mixes {
+		names[i] = m.Name
+	}
+	f.Var(&o.Only, "mix", "measure only this mix ("+strings.Join(names, ", ")+"); may be repeated")
+	f.IntVar(&o.Sessions, "sessions", 10_000, "sessions in the store")
+	f.IntVar(&o.Payload, "payload", 2048, "bytes of a payload")
+	f.IntVar(&o.Clients, "clients", 256, "concurrent clients, beside the measurements with one")
+	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds; figures are medians over them")
+	f.DurationVar(&o.Span, "span", o.Span, "length of one measurement")
+	f.DurationVar(&o.Warm, "warm", o.Warm, "load before each measurement")
+}
+
+// Check returns what is wrong with the options.
+func (o Options) Check() error {
+	if o.Rounds < 1 || o.Span <= 0 || o.Warm < 0 || o.Clients < 1 || o.Sessions < o.Clients || o.Payload < 1 || o.Payload > 29_000 {
+		return errors.New("rounds, span, clients, sessions or payload are out of range")
+	}
+	for _, name := range o.Only {
+		if _, ok := Find(name); !ok {
+			return fmt.Errorf("there is no mix %q", name)
+		}
+	}
+	return nil
+}
+
+// Wanted returns the mixes to be measured.
+func (o Options) Wanted() (list []Mix) {
+	for _, m := range Mixes {
+		if len(o.Only) == 0 || slices.Contains(o.Only, m.Name) {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 // Outcome is one measurement.

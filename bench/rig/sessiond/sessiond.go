@@ -50,6 +50,9 @@ func build(ctx context.Context, dir string, env []string, flags ...string) (*Pro
 	return p, err
 }
 
+// Path returns where the program is.
+func (p *Program) Path() string { return p.path }
+
 // ApplySchema brings a database to the schema that the program needs. The options are those of schema apply beyond --dsn.
 func (p *Program) ApplySchema(ctx context.Context, dsn string, options ...string) error {
 	_, err := output(exec.CommandContext(ctx, p.path, append([]string{"schema", "apply", "--dsn", dsn}, options...)...))
