@@ -46,37 +46,40 @@ type transaction struct{ tables }
 
 // read reads a session and its payload.
 func (t transaction) read(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
-	return t.readBy(ctx, key, now, t.recordAndHead)
+	session, dangling, err := t.readBy(ctx, key, now, t.recordAndHead)
+	if dangling {
+		// NDB commits each data node's rows by themselves. So the alias that a regenerate makes can be seen before the
+		// session that it leads to, for as long as nodes take over from one that failed.
+		return sessionstore.Session{}, errTorn
+	}
+	return session, err
 }
 
 // readLocked reads a session whose row nobody changes meanwhile. It reads under the lock: what is committed is seen on one
 // replica before it is on another, and without a lock NDB reads any of them.
 func (t transaction) readLocked(ctx context.Context, key sessionstore.Key, now int64) (sessionstore.Session, error) {
-	return t.readBy(ctx, key, now, t.lockRecordAndHead)
+	session, _, err := t.readBy(ctx, key, now, t.lockRecordAndHead)
+	return session, err
 }
 
+// readBy reads a session, each row by get. An alias is dangling if there is no row that it leads to.
 func (t transaction) readBy(ctx context.Context, key sessionstore.Key, now int64,
-	get func(context.Context, sessionstore.Key) (record, []byte, error)) (sessionstore.Session, error) {
+	get func(context.Context, sessionstore.Key) (record, []byte, error)) (session sessionstore.Session, dangling bool, err error) {
 	var payload []byte
 	at, r, err := t.resolve(ctx, key, now, func(ctx context.Context, key sessionstore.Key) (r record, err error) {
 		r, payload, err = get(ctx, key)
 		return r, err
 	})
 	if err != nil {
-		return sessionstore.Session{}, err
+		return session, false, err
 	}
-	if at != key && !r.found {
-		// NDB commits each data node's rows by themselves. So the alias that a regenerate makes can be seen before the
-		// session that it leads to, for as long as nodes take over from one that failed.
-		return sessionstore.Session{}, errTorn
+	if r.at(now) != live {
+		return session, at != key && !r.found, sessionstore.ErrNotFound
 	}
-	if key = at; r.at(now) != live {
-		return sessionstore.Session{}, sessionstore.ErrNotFound
+	if payload, err = t.chunks(ctx, at, r, payload); err != nil {
+		return session, false, err
 	}
-	if payload, err = t.chunks(ctx, key, r, payload); err != nil {
-		return sessionstore.Session{}, err
-	}
-	return r.session(key, payload), nil
+	return r.session(at, payload), false, nil
 }
 
 // resolve follows aliases to the key that a session lives under, reading each row by get.
