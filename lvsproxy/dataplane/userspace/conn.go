@@ -278,10 +278,10 @@ func (c *conn) proceed() {
 				c.close()
 				return
 			}
+			c.halfClose() // before the other side sees it, so that whoever has seen it finds it counted
 			if !w.broken {
 				shutdown(int(w.to.fd), unix.SHUT_WR)
 			}
-			c.halfClose()
 		}
 	}
 	if c.up.bytes+c.down.bytes != before {
