@@ -158,10 +158,7 @@ func TestKernelMatrix(t *testing.T) {
 	}
 	r.serveNginx(namespaces.Real1, ports)
 	r.serveNginx(namespaces.Real2, ports)
-	for _, h := range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
-		r.lvsproxyOn(h, r.pin+string(h), "dataplane", "decapsulate", namespaces.VIP, namespaces.VIP6)
-		defer r.lvsproxyOn(h, r.pin+string(h), "dataplane", "detach")
-	}
+	r.takeOutOfTunnels()
 	p := r.start(text.String())
 	for _, c := range combinations() {
 		t.Run(c.String(), func(t *testing.T) {

@@ -57,7 +57,8 @@ func (r *kernelRig) lvsproxy(args ...string) string {
 // lvsproxyOn is lvsproxy on another host, with pins of its own.
 func (r *kernelRig) lvsproxyOn(h namespaces.Host, pin string, args ...string) string {
 	r.t.Helper()
-	cmd := r.Command(r.t.Context(), h, os.Args[0], append(args, "--bpf-pin", pin)...)
+	ctx := context.WithoutCancel(r.t.Context()) // also when the test cleans up
+	cmd := r.Command(ctx, h, os.Args[0], append(args, "--bpf-pin", pin)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -82,6 +83,15 @@ func (r *kernelRig) start(config string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// reload has a running lvsproxy read another configuration, and waits until the kernel has its tables.
+func (r *kernelRig) reload(p *process, config string) {
+	r.t.Helper()
+	write(r.t, r.config, config)
+	p.signal(syscall.SIGHUP)
+	p.await("configuration loaded")
+	r.lvsproxy("table", "--admin", r.admin) // what is shown is the kernel's by then
 }
 
 // drops returns the lines of the metrics that tell of packets that were dropped.

@@ -24,6 +24,7 @@ http {
 		listen {{.Addr}};
 		root "{{.Root}}";
 		keepalive_requests 100000;
+		client_max_body_size 0; # PHP has limits of its own
 		location = ` + HealthPath + ` {
 			default_type text/html;
 			return 200 "{{.HealthBody}}";

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,9 @@ type Options struct {
 	INI map[string]string
 	// Children is how many requests PHP works on at a time; 0 means 4.
 	Children int
+	// Within runs a function in the network namespace whose address Addr is; nil means this process's own. Only nginx's
+	// socket is there: the pages speak to the network of this process.
+	Within func(func() error) error
 }
 
 // Server is a running nginx with its php-fpm.
@@ -136,16 +140,23 @@ func (o Options) withDefaults() Options {
 	if o.Children == 0 {
 		o.Children = 4
 	}
+	if o.Within == nil {
+		o.Within = func(f func() error) error { return f() }
+	}
 	return o
 }
 
 func start(p programs, dir string, o Options) (*Server, error) {
-	socket, addr, err := listen(o.Addr)
-	if err != nil {
+	var socket *os.File
+	var addr string
+	if err := o.Within(func() (err error) {
+		socket, addr, err = listen(o.Addr)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	s := &Server{addr: addr, dir: dir, ended: make(chan struct{})}
-	err = writeConfig(p, dir, addr, o)
+	err := writeConfig(p, dir, addr, o)
 	if err == nil {
 		err = s.run(p, socket, o)
 	}
@@ -153,7 +164,7 @@ func start(p programs, dir string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ready(); err != nil {
+	if err := s.ready(o); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -172,6 +183,19 @@ func listen(addr string) (*os.File, string, error) {
 		return nil, "", fmt.Errorf("hand the socket to nginx: %w", err)
 	}
 	return socket, listener.Addr().String(), nil
+}
+
+// near returns an address like this one, but of the loopback device where it is any of the machine's. A dialer would try two for
+// that, in goroutines of its own, which are not within the namespace.
+func near(addr string) string {
+	a, err := netip.ParseAddrPort(addr)
+	switch {
+	case err != nil || !a.Addr().IsUnspecified():
+		return addr
+	case a.Addr().Is4():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port()).String()
+	}
+	return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port()).String()
 }
 
 // run starts the processes, in a process group of their own.
@@ -208,10 +232,17 @@ func (s *Server) run(p programs, socket *os.File, o Options) error {
 }
 
 // ready waits until PHP answers.
-func (s *Server) ready() error {
+func (s *Server) ready(o Options) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	dial := func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+		err = o.Within(func() (err error) {
+			c, err = new(net.Dialer).DialContext(ctx, network, near(addr))
+			return err
+		})
+		return c, err
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
