@@ -2,12 +2,7 @@ package linear
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/lvsession/lvsession/bench/rig/child"
 	"github.com/lvsession/lvsession/bench/rig/ndbcluster"
 	"github.com/lvsession/lvsession/bench/rig/sessiond"
 	"github.com/lvsession/lvsession/sessionstore"
@@ -35,7 +29,7 @@ type Rig struct {
 	Cluster *ndbcluster.Cluster
 
 	dir      string
-	sessiond []*child.Process
+	sessiond []*sessiond.Server
 	clients  []*client.Client
 }
 
@@ -68,7 +62,7 @@ func StartRig(ctx context.Context, dir string, stores ...string) (r *Rig, err er
 		return r, err
 	}
 	for i, store := range []string{stores[0], stores[len(stores)-1]} {
-		if err := r.startSessiond(ctx, program.Path(), "sessiond"+strconv.Itoa(i+1), r.storeArgs(store)); err != nil {
+		if err := r.startSessiond(ctx, program, "sessiond"+strconv.Itoa(i+1), r.storeArgs(store)); err != nil {
 			return r, err
 		}
 	}
@@ -90,58 +84,20 @@ func (r *Rig) storeArgs(store string) (args []string) {
 }
 
 // startSessiond starts one, with times that no run outlasts, and waits until it is ready.
-func (r *Rig) startSessiond(ctx context.Context, program, name string, store []string) error {
-	port, err := child.Port()
+func (r *Rig) startSessiond(ctx context.Context, program *sessiond.Program, name string, store []string) error {
+	args := []string{"--idle", "2h", "--tombstone", "2h", "--grace", "2h", "--lock-ttl", "2h"}
+	server, err := program.Start(ctx, filepath.Join(r.dir, name+".log"), append(args, store...)...)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	log, err := os.Create(filepath.Join(r.dir, name+".log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	args := []string{"--http", address, "--idle", "2h", "--tombstone", "2h", "--grace", "2h", "--lock-ttl", "2h"}
-	cmd := exec.Command(program, append(args, store...)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	p, err := child.Start(cmd)
-	if err != nil {
-		return err
-	}
-	r.sessiond = append(r.sessiond, p)
-	if err := ready(ctx, p, "http://"+address+"/readyz"); err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, child.Tail(log.Name(), 20))
-	}
+	r.sessiond = append(r.sessiond, server)
 	// A client that avoids its only sessiond for long would leave the most interesting moments out.
-	c, err := client.New([]string{"http://" + address}, "linear", client.Options{Avoid: time.Millisecond})
+	c, err := client.New([]string{server.URL()}, "linear", client.Options{Avoid: time.Millisecond})
 	if err != nil {
 		return err
 	}
 	r.clients = append(r.clients, c)
 	return nil
-}
-
-func ready(ctx context.Context, p *child.Process, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true}
-	for p.Alive() && ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-		if err != nil {
-			return err
-		}
-		if answer, err := transport.RoundTrip(req); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-	return errors.New("is not ready")
 }
 
 // Sessions are the same namespace through each sessiond. None of them repeats what it got no answer to.
@@ -181,7 +137,7 @@ func (r *Rig) Kills(operations int, report func(format string, args ...any), nod
 func (r *Rig) Check() error {
 	for i, p := range r.sessiond {
 		if !p.Alive() {
-			return fmt.Errorf("sessiond%d ended: %w\n%s", i+1, p.Err(), child.Tail(filepath.Join(r.dir, fmt.Sprintf("sessiond%d.log", i+1)), 20))
+			return fmt.Errorf("sessiond%d ended: %w\n%s", i+1, p.Err(), p.Tail())
 		}
 	}
 	return nil
@@ -197,7 +153,7 @@ func (r *Rig) Stop() {
 	}
 	all.Wait() // what is still under way is of no interest any more
 	for _, p := range r.sessiond {
-		p.Kill()
+		p.Stop()
 	}
 	if r.Cluster != nil {
 		r.Cluster.Stop()

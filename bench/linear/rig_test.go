@@ -24,8 +24,15 @@ func TestAPIKills(t *testing.T) {
 	if _, err := ndbcluster.BuildEnv(); err != nil {
 		need.Skip(t, err.Error())
 	}
-	for name, stores := range map[string][]string{"both": {linear.OnAPI}, "and SQL": {linear.OnAPI, linear.OnSQL}} {
-		t.Run(name, func(t *testing.T) { killsUnderLoad(t, [][]string{{"data2"}, {"data1", "mgmd"}}, stores...) })
+	for _, test := range []struct {
+		name   string
+		stores []string
+		kills  []string
+	}{
+		{"both", []string{linear.OnAPI}, []string{"data2", "mgmd"}},
+		{"and SQL", []string{linear.OnAPI, linear.OnSQL}, []string{"data1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) { killsUnderLoad(t, [][]string{test.kills}, test.stores...) })
 	}
 }
 

@@ -137,6 +137,9 @@ func (s *Server) PID() int { return s.process.PID() }
 // Alive tells whether the server still runs.
 func (s *Server) Alive() bool { return s.process.Alive() }
 
+// Err is how a server that no longer runs has ended.
+func (s *Server) Err() error { return s.process.Err() }
+
 // Tail returns the end of the log.
 func (s *Server) Tail() string { return child.Tail(s.log, 20) }
 
