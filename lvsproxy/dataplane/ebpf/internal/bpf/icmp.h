@@ -62,28 +62,30 @@ static __always_inline __u16 fold_csum(__u64 sum)
 /* return_to_sender sends what has become of a packet back out of where it came in. */
 static __always_inline int return_to_sender(struct __sk_buff *skb)
 {
-	__u8 macs[12], swapped[12];
+	__u8 macs[18]; /* to, from, and to again */
 
-	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+	if (bpf_skb_load_bytes(skb, 0, macs, 12))
 		return TC_ACT_SHOT;
-	__builtin_memcpy(swapped, macs + 6, 6);
-	__builtin_memcpy(swapped + 6, macs, 6);
-	bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0);
+	__builtin_memcpy(macs + 12, macs, 6);
+	bpf_skb_store_bytes(skb, 0, macs + 6, 12, 0);
 	return bpf_redirect(skb->ifindex, 0);
 }
 
 /* too_big4 makes of a packet the error that it is too big (RFC 1191), said by whom it was sent to. */
 __noinline int too_big4(struct __sk_buff *skb, __u32 mtu, __u32 tcp)
 {
-	struct iphdr was;
+	__u8 first;
 	__u32 zero = 0, n = sizeof(struct iphdr) + (tcp ? 20 : 8);
 	struct draft *d = bpf_map_lookup_elem(&drafts, &zero);
 
-	if (!d || bpf_skb_load_bytes(skb, L3, &was, sizeof(was)) || was.ihl != 5)
+	if (!d || bpf_skb_load_bytes(skb, L3, &first, 1) || (first & 15) != 5)
 		return drop(DROP_TOO_BIG);
 	if (bpf_skb_change_tail(skb, L3 + n, 0) || bpf_skb_adjust_room(skb, sizeof(d->v4), BPF_ADJ_ROOM_MAC, 0))
 		return drop(DROP_TOO_BIG);
 	__builtin_memset(d, 0, sizeof(*d));
+	if (bpf_skb_load_bytes(skb, L3 + sizeof(d->v4) + 16, &d->v4.ip.saddr, 4) ||
+	    bpf_skb_load_bytes(skb, L3 + sizeof(d->v4) + 12, &d->v4.ip.daddr, 4))
+		return drop(DROP_TOO_BIG);
 	if (tcp ? bpf_skb_load_bytes(skb, L3 + sizeof(d->v4), d->quoted, QUOTED4)
 		: bpf_skb_load_bytes(skb, L3 + sizeof(d->v4), d->quoted, 28))
 		return drop(DROP_TOO_BIG);
@@ -92,8 +94,6 @@ __noinline int too_big4(struct __sk_buff *skb, __u32 mtu, __u32 tcp)
 	d->v4.ip.tot_len = bpf_htons(sizeof(d->v4) + n);
 	d->v4.ip.ttl = 64;
 	d->v4.ip.protocol = IPPROTO_ICMP;
-	d->v4.ip.saddr = was.daddr;
-	d->v4.ip.daddr = was.saddr;
 	d->v4.ip.check = fold_csum(bpf_csum_diff(0, 0, (__be32 *)&d->v4.ip, sizeof(d->v4.ip), 0));
 	d->v4.icmp.type = ICMP_DEST_UNREACH;
 	d->v4.icmp.code = ICMP_FRAG_NEEDED;
@@ -109,15 +109,15 @@ __noinline int too_big4(struct __sk_buff *skb, __u32 mtu, __u32 tcp)
 /* too_big6 is the same for IPv6 (RFC 8201). */
 __noinline int too_big6(struct __sk_buff *skb, __u32 mtu, __u32 tcp)
 {
-	struct ipv6hdr was;
 	__u32 zero = 0, n = sizeof(struct ipv6hdr) + (tcp ? 20 : 8);
 	struct draft *d = bpf_map_lookup_elem(&drafts, &zero);
 
-	if (!d || bpf_skb_load_bytes(skb, L3, &was, sizeof(was)))
-		return drop(DROP_TOO_BIG);
-	if (bpf_skb_change_tail(skb, L3 + n, 0) || bpf_skb_adjust_room(skb, sizeof(d->v6), BPF_ADJ_ROOM_MAC, 0))
+	if (!d || bpf_skb_change_tail(skb, L3 + n, 0) || bpf_skb_adjust_room(skb, sizeof(d->v6), BPF_ADJ_ROOM_MAC, 0))
 		return drop(DROP_TOO_BIG);
 	__builtin_memset(d, 0, sizeof(*d));
+	if (bpf_skb_load_bytes(skb, L3 + sizeof(d->v6) + 24, &d->pseudo.from, 16) ||
+	    bpf_skb_load_bytes(skb, L3 + sizeof(d->v6) + 8, &d->pseudo.to, 16))
+		return drop(DROP_TOO_BIG);
 	if (tcp ? bpf_skb_load_bytes(skb, L3 + sizeof(d->v6), d->quoted, QUOTED6)
 		: bpf_skb_load_bytes(skb, L3 + sizeof(d->v6), d->quoted, 48))
 		return drop(DROP_TOO_BIG);
@@ -125,10 +125,8 @@ __noinline int too_big6(struct __sk_buff *skb, __u32 mtu, __u32 tcp)
 	d->v6.ip.payload_len = bpf_htons(sizeof(d->v6.icmp) + n);
 	d->v6.ip.nexthdr = IPPROTO_ICMPV6;
 	d->v6.ip.hop_limit = 64;
-	d->v6.ip.saddr = was.daddr;
-	d->v6.ip.daddr = was.saddr;
-	d->pseudo.from = was.daddr;
-	d->pseudo.to = was.saddr;
+	d->v6.ip.saddr = d->pseudo.from;
+	d->v6.ip.daddr = d->pseudo.to;
 	d->pseudo.length = bpf_htonl(sizeof(d->v6.icmp) + n);
 	d->pseudo.next = bpf_htonl(IPPROTO_ICMPV6);
 	d->v6.icmp.type = ICMPV6_PKT_TOOBIG;
