@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lvsession/lvsession/bench/internal/command"
 )
 
 type options struct {
@@ -27,18 +30,16 @@ type options struct {
 }
 
 func main() {
-	o, err := parse()
-	switch {
-	case err != nil:
-	case o.crashing:
-		err = o.crash(o.engines[0])
-	default:
-		err = o.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "engines:", err)
-		os.Exit(1)
-	}
+	command.Main("engines", func(ctx context.Context) error {
+		o, err := parse()
+		switch {
+		case err != nil:
+			return err
+		case o.crashing:
+			return o.crash(o.engines[0])
+		}
+		return o.run(ctx)
+	})
 }
 
 func parse() (o options, err error) {
@@ -67,13 +68,14 @@ func parse() (o options, err error) {
 	return o, err
 }
 
-func (o options) run() error {
+func (o options) run(ctx context.Context) error {
 	work, err := os.MkdirTemp(o.dir, "engines-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := describe(work, o); err != nil {
+	sync, err := syncTime(work)
+	if err != nil {
 		return err
 	}
 	results := make([]result, len(o.engines))
@@ -85,14 +87,18 @@ func (o options) run() error {
 	}
 	for round := range o.rounds {
 		for i, c := range o.engines {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, o.rounds, c.name)
 			if err := o.measure(c, filepath.Join(work, c.name), round, &results[i]); err != nil {
 				return fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
 			}
 		}
 	}
-	report(os.Stdout, results, o)
-	return nil
+	s := o.sheet(results, sync)
+	s.Command = command.Line("go -C bench/engines run .", os.Args[1:])
+	return command.Publish(s)
 }
 
 // prepare creates the engine's folder and fills it.
@@ -123,7 +129,7 @@ func (o options) measure(c candidate, dir string, round int, r *result) error {
 	if err != nil {
 		return err
 	}
-	r.open.add(time.Since(start).Seconds() * 1000)
+	r.open.Add(time.Since(start).Seconds() * 1000)
 	commits := startCommitter(e)
 	first := 0
 	if o.gc {
@@ -170,7 +176,7 @@ func (o options) measureGC(e engine, commits *committer, first, round int, r *re
 		return err
 	}
 	r.collecting.add(got)
-	r.collected.add(float64(reached))
+	r.collected.Add(float64(reached))
 	return workload{sessions: reached, payload: o.payload}.preload(e)
 }
 
@@ -192,7 +198,7 @@ func (o options) reopenCrashed(c candidate, dir string, r *result) error {
 	if err != nil {
 		return fmt.Errorf("open after a crash: %w", err)
 	}
-	r.recover.add(time.Since(start).Seconds() * 1000)
+	r.recover.Add(time.Since(start).Seconds() * 1000)
 	if _, err := e.get(nil, key(o.sessions-1)); err != nil {
 		return fmt.Errorf("read after a crash: %w", err)
 	}

@@ -39,9 +39,11 @@ func Flags(f *flag.FlagSet) {
 	f.StringVar(&jsonFile, "json", "", "write the figures as JSON to this `FILE`, too")
 }
 
-// Publish completes a sheet with how and where it was measured, prints it, and writes it to the file of --json.
+// Publish completes a sheet with how, unless it says so, and where it was measured, prints it, and writes it to the file of --json.
 func Publish(s figures.Sheet) error {
-	s.Command = line(s.Name, os.Args[1:])
+	if s.Command == "" {
+		s.Command = Line("go run ./bench/"+s.Name, os.Args[1:])
+	}
 	s.Began, s.Took, s.Machine = began, time.Since(began).Seconds(), machine.Ask()
 	if err := s.Text(os.Stdout); err != nil || jsonFile == "" {
 		return err
@@ -53,9 +55,9 @@ func Publish(s figures.Sheet) error {
 	return os.WriteFile(jsonFile, append(text, '\n'), 0o644)
 }
 
-// line is the command that measures the same again.
-func line(name string, args []string) string {
-	words := []string{"go run ./bench/" + name}
+// Line is the command that measures the same again: a program with arguments, but for where the figures go.
+func Line(program string, args []string) string {
+	words := []string{program}
 	for i := 0; i < len(args); i++ {
 		switch flag := strings.TrimLeft(args[i], "-"); {
 		case flag == "json" && strings.HasPrefix(args[i], "-"):

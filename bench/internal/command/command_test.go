@@ -11,7 +11,7 @@ func TestLine(t *testing.T) {
 		{[]string{"--rounds", "3", "--json", "x.json", "--ndb=false"}, "go run ./bench/php --rounds 3 --ndb=false"},
 		{[]string{"-json=x.json", "--only", "a|b's"}, `go run ./bench/php --only 'a|b'\''s'`},
 	} {
-		if got := line("php", c.args); got != c.want {
+		if got := Line("go run ./bench/php", c.args); got != c.want {
 			t.Errorf("%q: %s, want %s", c.args, got, c.want)
 		}
 	}

@@ -25,10 +25,13 @@ func (s Samples) Median() float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// String is the median, with the least and the most.
+// String is the median, with the least and the most if there is more than one.
 func (s Samples) String() string {
-	if len(s) == 0 {
+	switch len(s) {
+	case 0:
 		return "-"
+	case 1:
+		return Number(s[0])
 	}
 	return fmt.Sprintf("%s (%s–%s)", Number(s.Median()), Number(slices.Min(s)), Number(slices.Max(s)))
 }
