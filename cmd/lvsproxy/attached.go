@@ -27,9 +27,9 @@ func showAttached(o options, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "pinned in %s; %s\n\n", ebpf.Folder(state.Pin), kept)
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "INTERFACE\tHOOK\tBY\tPROGRAM")
+	fmt.Fprintln(w, "INTERFACE\tHOOK\tBY\tPROGRAM\tLAYOUT")
 	for _, p := range state.Programs {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\n", p.Interface, p.Hook, p.By, p.Program)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", p.Interface, p.Hook, p.By, p.Program, p.Version)
 	}
 	fmt.Fprintln(w, "\nMAP\tTYPE\tMAX ENTRIES\tBYTES")
 	for _, m := range state.Maps {

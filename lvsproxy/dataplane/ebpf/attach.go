@@ -38,6 +38,8 @@ type attachments struct {
 	only  []string // names; empty means all
 	log   *slog.Logger
 
+	last bool // programs of other versions are to see packets first: see predecessor
+
 	mu     sync.Mutex
 	at     map[int]*attachment // by the interface's index
 	noTCX  bool                // programs are filters of clsact, as before Linux 6.6
@@ -197,10 +199,12 @@ func (a *attachments) tcx(index int, name string, h hook) (link.Link, error) {
 	pin := a.pins.path(linksFolder, pinName(name, index, h.name))
 	l, err := link.LoadPinnedLink(pin, nil)
 	if err == nil {
-		if info, err := l.Info(); err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index {
+		info, err := l.Info()
+		ours := err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+		if ours && !a.last {
 			return l, l.Update(h.program)
 		}
-		l.Close() // of an interface that was removed
+		defer l.Close() // of an interface that was removed; or it goes as the new one has come
 		os.Remove(pin)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -221,11 +225,15 @@ func pinName(name string, index int, hook string) string {
 	return strings.ReplaceAll(name, ".", "_") + "-" + strconv.Itoa(index) + "-" + hook
 }
 
-// filterName is that of our filters of clsact, and filterPriority their place.
-const (
-	filterName     = "lvsproxy"
-	filterPriority = 49152 // after all that were given a place on purpose
-)
+// filterName is that of our filters of clsact.
+const filterName = "lvsproxy"
+
+// priority is the place of a version's filters: after all that were given a place on purpose, and those of a later version after
+// those of the ones before.
+func priority(version string) uint16 {
+	n, _ := strconv.ParseUint(strings.TrimPrefix(version, "v"), 10, 8) // what is no number is none of ours
+	return 49151 + uint16(n)
+}
 
 // clsact puts a program into the filter chain of a hook, in the place of the one that was there.
 func clsact(index int, h hook) error {
@@ -244,7 +252,7 @@ func clsact(index int, h hook) error {
 func filter(index int, h hook) *netlink.BpfFilter {
 	f := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: h.parent, Handle: 1, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+			LinkIndex: index, Parent: h.parent, Handle: 1, Priority: priority(schema), Protocol: unix.ETH_P_ALL,
 		},
 		Name: filterName, DirectAction: true,
 	}

@@ -75,6 +75,9 @@ type Dataplane struct {
 	fronts   map[config.VirtualID]*front
 	timeouts service.Timeouts
 	leave    bool
+
+	predecessors []*predecessor
+	opened       int // how many services were there, and all in the kernel, when that was last asked for predecessors
 }
 
 // New returns a dataplane without services. It has nothing open and no goroutines before [Dataplane.Open].
@@ -132,7 +135,13 @@ func (d *Dataplane) start() error {
 		k.close()
 		return err
 	}
+	predecessors, err := pins.predecessors()
+	if err != nil {
+		k.close()
+		return err
+	}
 	a := newAttachments(pins, k.hooks(), d.options)
+	a.last = len(predecessors) > 0
 	unfollow, err := a.follow()
 	if err != nil {
 		k.close()
@@ -141,7 +150,7 @@ func (d *Dataplane) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { d.run(ctx) })
-	d.kernel, d.attached = k, a
+	d.kernel, d.attached, d.predecessors, d.opened = k, a, predecessors, 0
 	d.stop = func() {
 		unfollow()
 		cancel()
@@ -177,6 +186,7 @@ func (d *Dataplane) run(ctx context.Context) {
 			if d.owns() {
 				d.syncAll() // also those that could not be brought there before
 				d.sweep(ctx)
+				d.succeed()
 			}
 		}
 	}
@@ -265,6 +275,14 @@ func (d *Dataplane) owns() bool {
 		return false
 	}
 	d.log.Warn("nobody has taken the maps over; this process goes on with them")
+	for _, f := range d.fronts {
+		f.dirty.Store(true) // who was to take them over may have closed it
+	}
+	predecessors, err := d.kernel.pins.predecessors()
+	if err != nil {
+		d.log.Warn("what other versions have left in the kernel is not known", "error", err)
+	}
+	d.predecessors = predecessors
 	return true
 }
 

@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -41,7 +42,14 @@ func Decapsulate(o Options, vips ...netip.Addr) error {
 	}
 	a := newAttachments(p, []hook{{"decapsulate", ebpf.AttachTCXIngress, netlink.HANDLE_MIN_INGRESS, objects.Decapsulate}}, d.options)
 	defer a.close()
-	return a.refresh()
+	if err := a.refresh(); err != nil {
+		return err
+	}
+	predecessors, err := p.predecessors()
+	for _, older := range predecessors {
+		err = errors.Join(err, older.retire(a.hooks))
+	}
+	return err
 }
 
 // newAttachments returns attachments that are at no interface yet.

@@ -20,6 +20,7 @@ type Attached struct {
 	Hook      string // ingress or egress
 	By        string // tcx or clsact
 	Program   int    // the kernel's id of it, as bpftool-prog(8) shows it
+	Version   string // of the layout of its maps
 }
 
 // Pinned is a map that is pinned.
@@ -50,7 +51,7 @@ func Inspect(pin string) (State, error) {
 	p, err := openPins(pin)
 	switch {
 	case errors.Is(err, ErrInUse):
-		state.Running, p = true, &pins{root: pin}
+		state.Running, p = true, &pins{root: pin, version: schema}
 	case err != nil:
 		return state, err
 	default:
@@ -69,13 +70,21 @@ func attached(p *pins) ([]Attached, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
-	at, err := p.links(interfaces)
+	others, err := p.others()
 	if err != nil {
 		return nil, err
 	}
+	var at []Attached
+	for _, version := range append(others, p) {
+		links, err := version.links(interfaces)
+		if err != nil {
+			return nil, err
+		}
+		at = append(at, links...)
+	}
 	for _, i := range interfaces {
 		for _, f := range filters(i) {
-			at = append(at, Attached{i.Name, hookOf(f.Parent), "clsact", f.Id})
+			at = append(at, Attached{i.Name, hookOf(f.Parent), "clsact", f.Id, fmt.Sprint("v", f.Priority-priority("v0"))})
 		}
 	}
 	return at, nil
@@ -109,7 +118,7 @@ func (p *pins) links(interfaces []net.Interface) (at []Attached, err error) {
 		if ebpf.AttachType(tcx.AttachType) == ebpf.AttachTCXEgress {
 			hook = "egress"
 		}
-		at = append(at, Attached{interfaces[i].Name, hook, "tcx", int(info.Program)})
+		at = append(at, Attached{interfaces[i].Name, hook, "tcx", int(info.Program), p.version})
 	}
 	return at, nil
 }

@@ -15,7 +15,8 @@ import (
 // DefaultPin is where what outlives the process is pinned unless told otherwise.
 const DefaultPin = "/sys/fs/bpf/lvsproxy"
 
-// schema is the version of the maps' layout. One that cannot go on with the maps of another has a folder of its own.
+// schema is the version of the maps' layout: v and a number. One that cannot go on with the maps of another has a folder of its
+// own. All versions have maps services, conns and halves, and a connection in those a field expires: see predecessor.
 const schema = "v1"
 
 // ErrInUse is wrapped where another process keeps the same maps.
@@ -23,10 +24,11 @@ var ErrInUse = errors.New("another lvsproxy keeps the maps")
 
 // pins is a folder in a bpffs, locked for this process: what is pinned there lives on without it.
 type pins struct {
-	root   string // with the versions' folders
-	lock   *os.File
-	lent   atomic.Bool // the lock is another's to take
-	lentAt time.Time   // guarded by the dataplane's mu
+	root    string // with the versions' folders
+	version string // whose folder it is
+	lock    *os.File
+	lent    atomic.Bool // the lock is another's to take
+	lentAt  time.Time   // guarded by the dataplane's mu
 }
 
 // openPins makes the folder if need be, and locks it. A bpffs is mounted where none is.
@@ -34,7 +36,7 @@ func openPins(root string) (*pins, error) {
 	if err := mountBPF(root); err != nil {
 		return nil, err
 	}
-	p := &pins{root: root}
+	p := &pins{root: root, version: schema}
 	if err := os.MkdirAll(p.path(linksFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("folder for pins: %w", err)
 	}
@@ -55,7 +57,7 @@ func openPins(root string) (*pins, error) {
 
 // path returns where something of this version's is pinned.
 func (p *pins) path(names ...string) string {
-	return filepath.Join(append([]string{p.root, schema}, names...)...)
+	return filepath.Join(append([]string{p.root, p.version}, names...)...)
 }
 
 // names returns what is pinned in a folder of this version's.
@@ -71,6 +73,17 @@ func (p *pins) names(folder ...string) ([]string, error) {
 		}
 	}
 	return names, err
+}
+
+// others returns the folders of other versions.
+func (p *pins) others() (others []*pins, err error) {
+	entries, err := os.ReadDir(p.root)
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != p.version {
+			others = append(others, &pins{root: p.root, version: e.Name()})
+		}
+	}
+	return others, err
 }
 
 // remove unpins everything, of all versions.
