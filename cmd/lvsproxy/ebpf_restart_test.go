@@ -40,6 +40,8 @@ func (r *kernelRig) serveEchoTCP(h namespaces.Host, ip string, port int) {
 				return
 			}
 			wg.Go(func() {
+				stop := context.AfterFunc(r.t.Context(), func() { c.Close() }) // its client may have no way to it any more
+				defer stop()
 				defer c.Close()
 				io.Copy(c, c)
 			})

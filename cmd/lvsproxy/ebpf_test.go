@@ -29,16 +29,17 @@ import (
 // kernelRig is a network with an lvsproxy on its director whose dataplane is in the kernel.
 type kernelRig struct {
 	*namespaces.Rig
-	t      *testing.T
-	pin    string // of the maps: each test has its own
-	admin  string
-	config string
+	t       *testing.T
+	pin     string // of the maps: each test has its own
+	admin   string
+	config  string
+	program string // lvsproxy, or this test as lvsproxy
 }
 
 // needKernelRig starts a network, or skips the test.
 func needKernelRig(t *testing.T, o namespaces.Options) *kernelRig {
 	t.Helper()
-	r := &kernelRig{Rig: namespaces.NeedWith(t, o), t: t, pin: filepath.Join(t.TempDir(), "bpf", "lvsproxy")}
+	r := &kernelRig{Rig: namespaces.NeedWith(t, o), t: t, pin: filepath.Join(t.TempDir(), "bpf", "lvsproxy"), program: os.Args[0]}
 	r.admin, r.config = filepath.Join(t.TempDir(), "admin.sock"), filepath.Join(t.TempDir(), "ldirectord.cf")
 	t.Cleanup(func() {
 		if err := unix.Unmount(filepath.Dir(r.pin), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
@@ -72,7 +73,7 @@ func (r *kernelRig) start(config string, args ...string) *process {
 	r.t.Helper()
 	write(r.t, r.config, config)
 	all := append([]string{"--config", r.config, "--admin", r.admin, "--dataplane", "ebpf", "--bpf-pin", r.pin, "--bpf-max-conns", "100000", "--metrics", ":9100"}, args...)
-	cmd := r.Command(context.Background(), namespaces.Director, os.Args[0], all...)
+	cmd := r.Command(context.Background(), namespaces.Director, r.program, all...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := launch(r.t, r.admin, cmd)
