@@ -93,12 +93,8 @@ func overview(sheets []figures.Sheet) page.Page {
 		Title: "lvsession, measured",
 		Lead:  []string{machine(first), "Begun " + first.Began.Format(time.RFC1123) + ". Figures are medians over rounds in which all sides take turns, with the least and the most in parentheses."},
 	}
-	t := page.Table{Head: []string{"what", "ratio (least–most) and aim", "benchmark"}, Words: true}
-	for _, a := range aims(sheets) {
-		t.Rows = append(t.Rows, []string{a.what, a.ratio.String(), a.sheet.Name})
-	}
-	if len(t.Rows) > 0 {
-		p.Sections = append(p.Sections, page.Section{Title: "Aims", Tables: []page.Table{t}})
+	if list := aims(sheets); len(list) > 0 {
+		p.Sections = append(p.Sections, aimsSection(list))
 	}
 	for _, s := range sheets {
 		section := page.SheetSection(s)
@@ -108,6 +104,26 @@ func overview(sheets []figures.Sheet) page.Page {
 		p.Sections = append(p.Sections, section)
 	}
 	return p
+}
+
+// aimsSection has the aims in two tables: those that were missed come first.
+func aimsSection(list []aim) page.Section {
+	head := []string{"what", "ratio (least–most)", "aim", "benchmark"}
+	missed, met := page.Table{Caption: "Missed", Head: head, Words: true}, page.Table{Caption: "Met", Head: head, Words: true}
+	for _, a := range list {
+		t := &missed
+		if a.ratio.Met() {
+			t = &met
+		}
+		t.Rows = append(t.Rows, []string{a.what, a.bare().String(), a.bound(), a.sheet.Name})
+	}
+	s := page.Section{Title: "Aims", Anchor: "aims", Text: []string{fmt.Sprintf("%d of %d are met.", len(met.Rows), len(list))}}
+	for _, t := range []page.Table{missed, met} {
+		if len(t.Rows) > 0 {
+			s.Tables = append(s.Tables, t)
+		}
+	}
+	return s
 }
 
 func machine(s figures.Sheet) string {
@@ -179,16 +195,25 @@ func summary(sheets []figures.Sheet) string {
 
 // row is the aim's row in Markdown.
 func (a aim) row() string {
-	verdict, bound := "missed", fmt.Sprintf("≤ %.2f ×", a.ratio.AtMost)
+	verdict := "missed"
 	if a.ratio.Met() {
 		verdict = "met"
 	}
+	return fmt.Sprintf("| %s | %s | %s: %s |", escape(a.what), a.bare(), a.bound(), verdict)
+}
+
+// bare is the ratio without its aim.
+func (a aim) bare() figures.Ratio {
+	r := a.ratio
+	r.AtLeast, r.AtMost = 0, 0
+	return r
+}
+
+func (a aim) bound() string {
 	if a.ratio.AtLeast != 0 {
-		bound = fmt.Sprintf("≥ %.2f ×", a.ratio.AtLeast)
+		return fmt.Sprintf("≥ %.2f ×", a.ratio.AtLeast)
 	}
-	bare := a.ratio
-	bare.AtLeast, bare.AtMost = 0, 0
-	return fmt.Sprintf("| %s | %s | %s: %s |", escape(a.what), bare, bound, verdict)
+	return fmt.Sprintf("≤ %.2f ×", a.ratio.AtMost)
 }
 
 const head = "| what | ratio, with the least and the most of the rounds | aim |\n|---|---|---|\n"

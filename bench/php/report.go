@@ -20,7 +20,7 @@ type figuresOf struct {
 // tabulate makes a table of each concurrency, with the ratio of each side's latency to that of each side that is a yardstick.
 func tabulate(sheet *figures.Sheet, results []*result) {
 	for _, r := range results {
-		t := figures.Table{Labels: []string{fmt.Sprintf("%d clients", r.clients)}, Figures: []string{"pages/s", "p50 ms", "p99 ms"}}
+		t := figures.Table{Title: fmt.Sprintf("clients: %d", r.clients), Labels: []string{"sessions in"}, Figures: []string{"pages/s", "p50 ms", "p99 ms"}}
 		for _, y := range r.yardsticks() {
 			t.Figures = append(t.Figures, "p50 : "+y.side.Name, "p99 : "+y.side.Name)
 		}

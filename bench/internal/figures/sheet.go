@@ -101,7 +101,7 @@ func (t *Table) text(b *strings.Builder) {
 	fmt.Fprintln(w, strings.Join(append(slices.Clone(t.Labels), t.Figures...), "\t"))
 	var above []string
 	for _, r := range t.Rows {
-		fields := unrepeated(above, r.Labels)
+		fields := Unrepeated(above, r.Labels)
 		above = r.Labels
 		for _, c := range r.Cells {
 			fields = append(fields, c.String())
@@ -111,8 +111,8 @@ func (t *Table) text(b *strings.Builder) {
 	w.Flush()
 }
 
-// unrepeated returns a row's labels without those that it has in common with the row above, but for the last one.
-func unrepeated(above, labels []string) []string {
+// Unrepeated returns a row's labels without those that it has in common with the row above, but for the last one.
+func Unrepeated(above, labels []string) []string {
 	shown := slices.Clone(labels)
 	for i := 0; i < len(labels)-1 && i < len(above) && above[i] == labels[i]; i++ {
 		shown[i] = ""

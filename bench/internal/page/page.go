@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+	"slices"
 )
 
 // Page is what a file shows.
@@ -15,6 +16,15 @@ type Page struct {
 	Lead     []string // paragraphs below the title
 	Tiles    []Tile
 	Sections []Section
+}
+
+// Contents are the sections with an anchor, if there are enough of them to lead to.
+func (p Page) Contents() []Section {
+	sections := slices.DeleteFunc(slices.Clone(p.Sections), func(s Section) bool { return s.Anchor == "" })
+	if len(sections) < 4 {
+		return nil
+	}
+	return sections
 }
 
 // Verdict is what a page comes to, in a few words; none if Text is empty.
@@ -43,12 +53,13 @@ type Chart struct {
 	SVG   string
 }
 
-// Table has its first column flush left, and all others flush right.
+// Table has its first columns flush left, and all others flush right.
 type Table struct {
 	Caption string
 	Head    []string
 	Rows    [][]string
 	Words   bool // all columns are flush left
+	Labels  int  // how many columns are flush left, if more than one
 }
 
 // Fold is a part that opens on a click; it is open on paper.

@@ -32,11 +32,16 @@ func SheetSection(s figures.Sheet) Section {
 }
 
 func table(t figures.Table) Table {
-	shown := Table{Caption: t.Title, Head: slices.Concat(t.Labels, t.Figures)}
+	shown := Table{Caption: t.Title, Head: slices.Concat(t.Labels, t.Figures), Labels: len(t.Labels)}
+	var above []string
 	for _, r := range t.Rows {
-		row := slices.Clone(r.Labels)
+		row := figures.Unrepeated(above, r.Labels)
+		above = r.Labels
 		for _, c := range r.Cells {
 			row = append(row, c.String())
+		}
+		for len(row) < len(shown.Head) {
+			row = append(row, "")
 		}
 		shown.Rows = append(shown.Rows, row)
 	}
