@@ -3,7 +3,7 @@
 .PHONY: help demo lab build build-ndbapi test test-ndbapi install lint fuzz bench clean
 
 # Which tests test-ndbapi runs.
-NDBAPI_TESTS ?= API
+NDBAPI_TESTS ?= API|TestCommandLine
 
 # The NDB API's paths, from the kit or from MySQL's packages; fails with what to install where there is neither.
 with_ndb = kit=$$(go run ./bench/rig/ndbkit) && eval "$$kit" &&
@@ -32,7 +32,7 @@ test: install ## run every test, with the race detector
 	cd bench/clients/golang && go vet ./... && go test -timeout 10m ./...
 
 test-ndbapi: install ## run the tests of the store on the NDB API, with the race detector
-	$(with_ndb) go test -race -tags ndbapi -timeout 10m -run '$(NDBAPI_TESTS)' ./sessionstore/ndb/... ./bench/linear
+	$(with_ndb) go test -race -tags ndbapi -timeout 10m -run '$(NDBAPI_TESTS)' ./sessionstore/ndb/... ./bench/linear ./cmd/sessiond
 
 lint: ## check format, vet, static analysis, module files and PHP style
 	@./.ci/lint

@@ -267,9 +267,6 @@ func TestStaleUnixSocketIsReplaced(t *testing.T) {
 	}
 }
 
-// withoutAPI is what a sessiond says that was built without the tag ndbapi.
-const withoutAPI = "built without the tag ndbapi"
-
 func TestCommandLine(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -307,7 +304,7 @@ func TestCommandLine(t *testing.T) {
 		{"--store mysql --dsn root:hunter2@@tcp(", 1, "DSN"},
 		{"--dsn u:hunter2@tcp(h:1)/d", 2, "--store mysql"},
 		{"--store ndbapi --ndb-connect 127.0.0.1:1", 2, "--ndb-database"},
-		{"--store ndbapi --ndb-connect 127.0.0.1:1 --ndb-database x", 1, withoutAPI},
+		{"--store ndbapi --ndb-connect 127.0.0.1:1 --ndb-database x", 1, noCluster},
 		{"--ndb-connect 127.0.0.1:1 --store memory", 2, "--store ndbapi"},
 		{"--http=", 2, "nothing to serve on"},
 		{"--secret shop=hunter2 --print-config", 0, "secret = shop=***\n"},
