@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,7 +34,8 @@ type kernelRig struct {
 	pin     string // of the maps: each test has its own
 	admin   string
 	config  string
-	program string // lvsproxy, or this test as lvsproxy
+	program string   // lvsproxy, or this test as lvsproxy
+	prefix  []string // a command line before that of lvsproxy, when it starts
 }
 
 // needKernelRig starts a network, or skips the test.
@@ -73,7 +75,8 @@ func (r *kernelRig) start(config string, args ...string) *process {
 	r.t.Helper()
 	write(r.t, r.config, config)
 	all := append([]string{"--config", r.config, "--admin", r.admin, "--dataplane", "ebpf", "--bpf-pin", r.pin, "--bpf-max-conns", "100000", "--metrics", ":9100"}, args...)
-	cmd := r.Command(context.Background(), namespaces.Director, r.program, all...)
+	line := append(append(slices.Clone(r.prefix), r.program), all...)
+	cmd := r.Command(context.Background(), namespaces.Director, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := launch(r.t, r.admin, cmd)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -71,11 +72,12 @@ func (a *attachments) follow() (stop func(), err error) {
 		return nil, err
 	}
 	done := make(chan struct{})
+	var stopping atomic.Bool
 	go func() {
 		defer close(done)
 		for {
 			_, _, err := socket.Receive()
-			if errors.Is(err, os.ErrClosed) || errors.Is(err, unix.EBADF) {
+			if stopping.Load() {
 				return
 			}
 			if err != nil && !errors.Is(err, unix.ENOBUFS) { // with that, some news were lost: look at all
@@ -88,6 +90,7 @@ func (a *attachments) follow() (stop func(), err error) {
 		}
 	}()
 	return func() {
+		stopping.Store(true)
 		socket.Close()
 		<-done
 	}, nil

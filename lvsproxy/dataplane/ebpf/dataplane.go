@@ -122,6 +122,9 @@ func (d *Dataplane) start() error {
 	if d.kernel != nil {
 		return nil
 	}
+	if err := d.Missing(); err != nil {
+		return err
+	}
 	pins, err := openPins(d.options.Pin)
 	if err != nil {
 		return err

@@ -16,6 +16,9 @@ import (
 // another call are added.
 func Decapsulate(o Options, vips ...netip.Addr) error {
 	d := New(o)
+	if err := d.notAllowed(); err != nil {
+		return err
+	}
 	p, err := openPins(d.options.Pin)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,14 @@ import (
 // Missing returns what keeps this process from carrying connections in the kernel: each lacking thing, in words for an
 // operator. Nil means that nothing is known to. It changes nothing.
 func (d *Dataplane) Missing() error {
+	if err := d.notAllowed(); err != nil {
+		return err
+	}
+	return kernelMisses()
+}
+
+// notAllowed returns which privileges this process lacks.
+func (d *Dataplane) notAllowed() error {
 	capable, err := capabilities()
 	if err != nil {
 		return err
@@ -25,16 +34,36 @@ func (d *Dataplane) Missing() error {
 	if !capable(unix.CAP_NET_ADMIN) {
 		errs = append(errs, errors.New("no CAP_NET_ADMIN"))
 	}
-	if !capable(unix.CAP_BPF) && !capable(unix.CAP_SYS_ADMIN) {
-		errs = append(errs, errors.New("no CAP_BPF"))
+	if !capable(unix.CAP_SYS_ADMIN) { // it stands for both, as before Linux 5.8
+		if !capable(unix.CAP_BPF) {
+			errs = append(errs, errors.New("no CAP_BPF"))
+		}
+		if !capable(unix.CAP_PERFMON) { // the verifier refuses pointer arithmetic without
+			errs = append(errs, errors.New("no CAP_PERFMON"))
+		}
 	}
-	if !onBPF(d.options.Pin) && !capable(unix.CAP_SYS_ADMIN) {
+	if err := notWritable(d.options.Pin); err != nil {
+		errs = append(errs, err)
+	} else if !onBPF(d.options.Pin) && !capable(unix.CAP_SYS_ADMIN) {
 		errs = append(errs, fmt.Errorf("%s is in no bpffs, and without CAP_SYS_ADMIN none can be mounted", d.options.Pin))
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// notWritable returns why this process cannot write to a folder, or make it.
+func notWritable(path string) error {
+	for at := path; ; at = filepath.Dir(at) {
+		err := unix.Faccessat(unix.AT_FDCWD, at, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+		switch {
+		case errors.Is(err, unix.ENOENT) && at != filepath.Dir(at):
+			continue
+		case errors.Is(err, unix.EACCES):
+			return fmt.Errorf("%s is closed to user %d", at, os.Geteuid())
+		case errors.Is(err, unix.EROFS):
+			return fmt.Errorf("%s is read-only for this process", at)
+		}
+		return err
 	}
-	return kernelMisses()
 }
 
 // kernelMisses returns what the kernel does not have: Linux 5.17, the first with bpf_loop, has it all, but a kernel may be built
