@@ -3,6 +3,7 @@
 //
 //	go run ./bench/compare -- --users 32 --requests 50 --payload 2000 --html compare.html
 //	go run ./bench/compare --peers 'locking|files' -- --scenario shop.txt --rounds 5
+//	go run ./bench/compare --ndb --peers NDB -- --users 32 --requests 50
 //
 // What follows -- goes to vipbench compare, which gets a --stack for each peer. It is a program of its own because an operator's
 // vipbench should need neither this checkout nor the peers' packages; those are memcached, php-memcached, php-mysql, php-redis,
@@ -12,9 +13,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -24,11 +27,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lvsession/lvsession/bench/internal/command"
+	"github.com/lvsession/lvsession/bench/internal/figures"
 	"github.com/lvsession/lvsession/bench/internal/phpstack"
 )
 
-// defaultPeers are all but sessiond with less durable settings than its own defaults. Redis always is as durable as those.
-const defaultPeers = `^(files$|Redis|memcached|MariaDB|sessiond always)`
+// defaultPeers are all but sessiond with less durable settings than its own defaults. Redis always is as durable as those. What is on
+// NDB is there only with --ndb.
+const defaultPeers = `^(files$|Redis|memcached|MariaDB|NDB|sessiond (always|NDB))`
 
 type options struct {
 	peers   *regexp.Regexp
@@ -74,18 +80,37 @@ func compare(ctx context.Context, args []string) error {
 		return err
 	}
 	defer site.Stop()
-	cmd := exec.CommandContext(ctx, vipbench, o.arguments(site.Stacks)...)
+	sheet := filepath.Join(dir, "sheet.json")
+	cmd := exec.CommandContext(ctx, vipbench, o.arguments(site.Stacks, "--sheet", sheet)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	return cmd.Run()
+	return errors.Join(cmd.Run(), keep(sheet))
+}
+
+// keep puts the sheet that vipbench wrote, if it came so far, where --json says.
+func keep(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var s figures.Sheet
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("what vipbench wrote: %w", err)
+	}
+	s.Name = "compare"
+	return command.Keep(s)
 }
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	command.Flags(f)
 	peers := f.String("peers", defaultPeers, "compare the stacks whose name matches this `REGEXP`")
 	f.StringVar(&o.first, "first", "Redis everysec", "`NAME` of the stack to which the others are held, if it is among them")
-	f.BoolVar(&o.ndb, "ndb", false, "also start sessiond on a MySQL NDB Cluster, which takes 2 GB of memory, if --peers matches it")
+	f.BoolVar(&o.ndb, "ndb", false, "also start a MySQL NDB Cluster, which takes 2 GB of memory, with sessiond and with PDO on it, as --peers matches them")
 	f.IntVar(&o.workers, "workers", 32, "PHP workers of each stack")
 	f.StringVar(&o.dir, "dir", "", "where the servers keep their files, on the kind of disk that counts; default: a new temporary folder")
 	f.Usage = func() {
@@ -103,8 +128,8 @@ func parse(args []string) (o options, err error) {
 	return o, err
 }
 
-// arguments are those of vipbench: compare, a --stack for each stack, and what the user said.
-func (o options) arguments(stacks []*phpstack.Stack) []string {
+// arguments are those of vipbench: compare, a --stack for each stack, more options, and what the user said.
+func (o options) arguments(stacks []*phpstack.Stack, more ...string) []string {
 	stacks = slices.Clone(stacks)
 	slices.SortStableFunc(stacks, func(a, b *phpstack.Stack) int {
 		return cmp.Compare(o.rank(a), o.rank(b))
@@ -113,7 +138,7 @@ func (o options) arguments(stacks []*phpstack.Stack) []string {
 	for _, s := range stacks {
 		args = append(args, "--stack", s.Name+"="+s.URL("/counter.php"))
 	}
-	return append(args, o.rest...)
+	return slices.Concat(args, more, o.rest)
 }
 
 func (o options) rank(s *phpstack.Stack) int {

@@ -34,6 +34,7 @@ const maxRounds = 1000
 type comparison struct {
 	said   scenario
 	html   string
+	sheet  string
 	rounds int
 	quiet  bool
 	stacks []stack
@@ -56,7 +57,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer, width
 	sides, err := c.sides(ctx, stderr, width)
 	if err == nil {
 		sheet := report.Compare(sides)
-		err = errors.Join(sheet.Text(stdout), c.writeHTML(sides))
+		err = errors.Join(sheet.Text(stdout), writeFile(c.sheet, report.CompareJSON, sides), writeFile(c.html, report.CompareHTML, sides))
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "vipbench compare: %v\n", err)
@@ -78,6 +79,7 @@ func parseComparison(args []string, stderr io.Writer) (*comparison, error) {
 	all.SetOutput(io.Discard)
 	for _, f := range []*flag.FlagSet{own, all} {
 		f.StringVar(&c.html, "html", "", "write the comparison as a page with charts to `FILE`, too")
+		f.StringVar(&c.sheet, "sheet", "", "write the figures as JSON to `FILE`, too, for bench/index")
 		f.IntVar(&c.rounds, "rounds", 3, "loads of each stack")
 		f.BoolVar(&c.quiet, "quiet", false, "show no progress")
 		f.Func("stack", "`NAME=URL` a set-up to load; to be given at least twice", c.addStack)
@@ -193,13 +195,14 @@ func (c *comparison) run(ctx context.Context, stderr io.Writer, width func() int
 	return sides, nil
 }
 
-func (c *comparison) writeHTML(sides []report.Side) error {
-	if c.html == "" {
+// writeFile writes the comparison in one form to a file, if there is to be one.
+func writeFile(name string, write func(io.Writer, []report.Side) error, sides []report.Side) error {
+	if name == "" {
 		return nil
 	}
 	var b bytes.Buffer
-	if err := report.CompareHTML(&b, sides); err != nil {
+	if err := write(&b, sides); err != nil {
 		return err
 	}
-	return os.WriteFile(c.html, b.Bytes(), 0o644)
+	return os.WriteFile(name, b.Bytes(), 0o644)
 }

@@ -4,6 +4,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -41,12 +42,24 @@ func Flags(f *flag.FlagSet) {
 
 // Publish completes a sheet with how, unless it says so, and where it was measured, prints it, and writes it to the file of --json.
 func Publish(s figures.Sheet) error {
+	s = complete(s)
+	return errors.Join(s.Text(os.Stdout), write(s))
+}
+
+// Keep is Publish without the printing, for figures that are printed already.
+func Keep(s figures.Sheet) error { return write(complete(s)) }
+
+func complete(s figures.Sheet) figures.Sheet {
 	if s.Command == "" {
 		s.Command = Line("go run ./bench/"+s.Name, os.Args[1:])
 	}
 	s.Began, s.Took, s.Machine = began, time.Since(began).Seconds(), machine.Ask()
-	if err := s.Text(os.Stdout); err != nil || jsonFile == "" {
-		return err
+	return s
+}
+
+func write(s figures.Sheet) error {
+	if jsonFile == "" {
+		return nil
 	}
 	text, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {

@@ -14,7 +14,7 @@ final class DatabaseSessions implements SessionHandlerInterface
 
     public function open($path, $name): bool
     {
-        $this->db = new PDO((string) getenv('PDO_DSN'), 'lvsession', 'lvsession', [
+        $this->db = new PDO((string) getenv('PDO_DSN'), (string) getenv('PDO_USER'), (string) getenv('PDO_PASSWORD'), [
             PDO::ATTR_PERSISTENT => true,
             PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION,
         ]);
@@ -34,7 +34,7 @@ final class DatabaseSessions implements SessionHandlerInterface
     {
         $this->db->exec('SET TRANSACTION ISOLATION LEVEL READ COMMITTED'); // else new sessions lock each other's gaps
         $this->db->beginTransaction();
-        $row = $this->db->prepare('SELECT data FROM sessions WHERE id = ? AND expires > ? FOR UPDATE');
+        $row = $this->db->prepare('SELECT data FROM pdo_sessions WHERE id = ? AND expires > ? FOR UPDATE');
         $row->execute([$id, time()]);
         $data = $row->fetchColumn();
         $this->exists = $data !== false;
@@ -45,20 +45,20 @@ final class DatabaseSessions implements SessionHandlerInterface
     {
         $expires = time() + (int) ini_get('session.gc_maxlifetime');
         $change = $this->exists
-            ? $this->db->prepare('UPDATE sessions SET data = ?, expires = ? WHERE id = ?')
-            : $this->db->prepare('INSERT INTO sessions (data, expires, id) VALUES (?, ?, ?)');
+            ? $this->db->prepare('UPDATE pdo_sessions SET data = ?, expires = ? WHERE id = ?')
+            : $this->db->prepare('INSERT INTO pdo_sessions (data, expires, id) VALUES (?, ?, ?)');
         return $change->execute([$data, $expires, $id]);
     }
 
     public function destroy($id): bool
     {
-        return $this->db->prepare('DELETE FROM sessions WHERE id = ?')->execute([$id]);
+        return $this->db->prepare('DELETE FROM pdo_sessions WHERE id = ?')->execute([$id]);
     }
 
     #[\ReturnTypeWillChange]
     public function gc($lifetime)
     {
-        $expired = $this->db->prepare('DELETE FROM sessions WHERE expires <= ?');
+        $expired = $this->db->prepare('DELETE FROM pdo_sessions WHERE expires <= ?');
         $expired->execute([time()]);
         return $expired->rowCount();
     }

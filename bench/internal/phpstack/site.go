@@ -1,5 +1,5 @@
 // Package phpstack starts what PHP pages can keep their sessions in, for measurements: PHP's files, Redis by phpredis, memcached by
-// php-memcached, MariaDB by PDO, and sessiond by phpclient and by phpredis. Each way has an nginx and a php-fpm of its own in front,
+// php-memcached, MariaDB and NDB Cluster by PDO, and sessiond by phpclient and by phpredis. Each way has an nginx and a php-fpm of its own in front,
 // with the configuration of bench/peers, and all are up at the same time so that they can take turns.
 package phpstack
 
@@ -21,7 +21,7 @@ type Options struct {
 	Dir string
 	// Only has those stacks be started whose names it matches, with the stores that these need.
 	Only *regexp.Regexp
-	// NDB adds sessiond on a MySQL NDB Cluster, where this machine has one. It takes 2 GB of memory.
+	// NDB adds a MySQL NDB Cluster, where this machine has one, with sessiond and with PDO on it. It takes 2 GB of memory.
 	NDB bool
 	// Pages is the folder of the pages. A request for / gets Index.
 	Pages, Index string

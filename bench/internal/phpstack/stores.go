@@ -146,18 +146,24 @@ func (s *Site) mariadb(ctx context.Context) error {
 		return err
 	}
 	s.stops = append(s.stops, server.Stop)
-	db, err := sql.Open("mysql", server.DSN())
+	return s.pdo(ctx, name, server.DSN(), "InnoDB")
+}
+
+// pdo adds the stack of a handler by PDO, with a table of its own in that database server.
+func (s *Site) pdo(ctx context.Context, name, dsn, engine string) error {
+	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return err
 	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
 	defer db.Close()
-	const table = "CREATE TABLE sessions (id VARBINARY(128) PRIMARY KEY, data BLOB NOT NULL, expires INT UNSIGNED NOT NULL, KEY (expires)) ENGINE=InnoDB"
+	table := "CREATE TABLE pdo_sessions (id VARBINARY(128) PRIMARY KEY, data BLOB NOT NULL, expires INT UNSIGNED NOT NULL, KEY (expires)) ENGINE=" + engine
 	if _, err := db.ExecContext(ctx, table); err != nil {
-		return err
-	}
-	cfg, err := mysql.ParseDSN(server.DSN())
-	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	host, port, err := net.SplitHostPort(cfg.Addr)
 	if err != nil {
@@ -168,7 +174,8 @@ func (s *Site) mariadb(ctx context.Context) error {
 		return err
 	}
 	return s.add(name, "pdo.ini", ini{"Prepend": prepend},
-		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName)})
+		map[string]string{"PDO_DSN": fmt.Sprintf("mysql:host=%s;port=%s;dbname=%s", host, port, cfg.DBName),
+			"PDO_USER": cfg.User, "PDO_PASSWORD": cfg.Passwd})
 }
 
 // ours starts sessiond on its embedded store twice: as it is, to be held against Redis always, and with --sync everysec, to
@@ -190,7 +197,8 @@ func (s *Site) ours(ctx context.Context) error {
 }
 
 func (s *Site) ndb(ctx context.Context) error {
-	if !s.wants(namesOf("sessiond NDB")...) {
+	const pdo = "NDB by PDO, locking"
+	if !s.wants(append(namesOf("sessiond NDB"), pdo)...) {
 		return nil
 	}
 	cluster, err := ndbcluster.StartDir(ctx, filepath.Join(s.options.Dir, "ndb"), ndbcluster.Options{})
@@ -198,6 +206,14 @@ func (s *Site) ndb(ctx context.Context) error {
 		return err
 	}
 	s.stops = append(s.stops, func() { cluster.Stop() })
+	if s.wants(pdo) {
+		if err := s.pdo(ctx, pdo, cluster.DSNs()[0], "NDBCLUSTER"); err != nil {
+			return err
+		}
+	}
+	if !s.wants(namesOf("sessiond NDB")...) {
+		return nil
+	}
 	program, err := sessiond.Build(ctx, s.options.Dir)
 	if err != nil {
 		return err

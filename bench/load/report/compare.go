@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -54,6 +55,13 @@ func Compare(sides []Side) figures.Sheet {
 	first := sides[0].Rounds[0]
 	s.Began, s.Machine.Go, s.Machine.Cores = first.Started, first.Machine.Go, first.Machine.Cores
 	return s
+}
+
+// CompareJSON writes the sheet of sides as JSON, as bench/index reads it.
+func CompareJSON(w io.Writer, sides []Side) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(Compare(sides))
 }
 
 func (s Side) samples() []figures.Samples {
