@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -310,20 +311,58 @@ func (g *Guest) Install(ctx context.Context, pkg string) error {
 }
 
 // Build builds a command, given by its import path, without any libraries, so that it runs in any Linux.
-func Build(ctx context.Context, pkg string) ([]byte, error) {
+func Build(ctx context.Context, pkg string) ([]byte, error) { return compile(ctx, "build", pkg) }
+
+// compile has the go command make a program, statically.
+func compile(ctx context.Context, command string, args ...string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "build-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "program")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, pkg)
+	cmd := exec.CommandContext(ctx, "go", append([]string{command, "-trimpath", "-ldflags=-s -w", "-o", program}, args...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS=linux", "GOARCH=amd64")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build %s: %w: %s", pkg, err, bytes.TrimSpace(out))
+		return nil, fmt.Errorf("go %s %v: %w: %s", command, args, err, bytes.TrimSpace(out))
 	}
 	return os.ReadFile(program)
 }
+
+// Inside reports whether this process is in a guest.
+func Inside() bool { return os.Getenv(wire.Inside) != "" }
+
+// Test builds the tests of a package of this module, runs those that a pattern of go test names in the guest, and fails with
+// them. It returns what they have said. Nothing of what they need may be missing there, but Go and the checkout.
+func (g *Guest) Test(t testing.TB, pkg, pattern string) string {
+	t.Helper()
+	began := time.Now()
+	tests, err := compile(t.Context(), "test", "-c", pkg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := "/srv/tests/" + filepath.Base(pkg)
+	if err := g.Put(t.Context(), program, 0o755, tests); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: in the guest after %v", pkg, time.Since(began).Round(time.Millisecond))
+	began = time.Now()
+	r, err := g.Run(t.Context(), Command{
+		Args: []string{program, "-test.v", "-test.run", pattern, "-test.timeout", testTimeout.String()},
+		Env:  []string{need.NoSkip + "=1"}, Timeout: testTimeout + time.Minute, Dir: filepath.Dir(program),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 0 || !strings.Contains(r.Stdout, "--- PASS") {
+		t.Errorf("%s in the guest: exit code %d\n%s%s", pkg, r.Code, r.Stdout, r.Stderr)
+	}
+	t.Logf("%s: %s took %v", pkg, pattern, time.Since(began).Round(time.Millisecond))
+	return r.Stdout
+}
+
+// testTimeout is how long the tests of one package may take in the guest, which has a tenth of its host's speed.
+const testTimeout = 5 * time.Minute
 
 // PID is qemu's process id.
 func (g *Guest) PID() int { return g.process.PID() }

@@ -14,7 +14,7 @@ import (
 )
 
 // packages are the Debian packages whose files, with those of all that they depend on, are the guest's.
-var packages = []string{"linux-image-cloud-amd64", "busybox-static", "bash", "ipvsadm", "ldirectord", "netbase"}
+var packages = []string{"linux-image-cloud-amd64", "busybox-static", "bash", "ipvsadm", "ldirectord", "netbase", "iproute2"}
 
 // edition changes whenever an image must be made anew though packages and modules did not change.
 const edition = 1
@@ -150,7 +150,6 @@ func writeRoot(c *cpioWriter, tree string) error {
 	c.file("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\n"))
 	c.file("etc/group", 0o644, []byte("root:x:0:\n"))
 	c.symlink("bin/sh", "busybox")
-	c.symlink("sbin/ip", "../bin/busybox")
 	c.symlink("etc/mtab", "/proc/mounts")
 	return c.close()
 }

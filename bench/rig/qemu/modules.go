@@ -15,6 +15,7 @@ var modules = []string{
 	"ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "ip_vs_fo", "ip_vs_ovf", "ip_vs_lblc", "ip_vs_lblcr",
 	"ip_vs_dh", "ip_vs_sh", "ip_vs_mh", "ip_vs_sed", "ip_vs_nq", "ip_vs_pe_sip",
 	"dummy", "veth", "ipip", "ip6_tunnel", "nf_tables",
+	"sch_ingress", "cls_bpf", // where programs of BPF are attached: this kernel has no TCX
 }
 
 // moduleOrder finds modules below root and returns their files in an order in which they can be loaded.

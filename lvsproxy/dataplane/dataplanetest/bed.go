@@ -103,7 +103,7 @@ func (b *bed) both() string { return b.realLine(1, "") + b.realLine(2, "") }
 // write writes the configuration of a virtual service.
 func (b *bed) write(lines ...string) {
 	b.Helper()
-	text := fmt.Sprintf("checkinterval=1\n%s=%s\n\tchecktype=on\n%s\n", b.virtual, netip.AddrPortFrom(b.vip, port), strings.Join(lines, ""))
+	text := fmt.Sprintf("checkinterval=1\n%s=%s\n\tchecktype=on\n%s%s\n", b.virtual, netip.AddrPortFrom(b.vip, port), b.subject.Lines, strings.Join(lines, ""))
 	if err := os.WriteFile(filepath.Join(b.dir, "ldirectord.cf"), []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -119,7 +119,8 @@ func (b *bed) start(lines ...string) {
 		if b.subject.Detach == nil {
 			return
 		}
-		if out, err := b.rig.Command(context.Background(), namespaces.Director, b.program, b.subject.Detach(b.rig)...).CombinedOutput(); err != nil {
+		command := b.subject.Detach(b.rig, b.program)
+		if out, err := b.rig.Command(context.Background(), namespaces.Director, command[0], command[1:]...).CombinedOutput(); err != nil {
 			b.Errorf("detach: %v: %s", err, out)
 		}
 	})
@@ -136,7 +137,7 @@ func (b *bed) launch() {
 	defer log.Close()
 	args := []string{"--config", filepath.Join(b.dir, "ldirectord.cf"), "--admin", filepath.Join(b.dir, "admin.sock"), "--dataplane", b.subject.Name}
 	if b.subject.Args != nil {
-		args = append(args, b.subject.Args(b.rig)...)
+		args = append(args, b.subject.Args(b.rig, b.program)...)
 	}
 	cmd := b.rig.Command(context.Background(), namespaces.Director, b.program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -303,6 +304,16 @@ func (b *bed) alive(conns []*conn) {
 			b.Errorf("connection %d of %d, to server %d, broke: %v", i, len(conns), c.server, err)
 		}
 	}
+}
+
+// of returns the connections that go to a server.
+func of(server int, conns []*conn) (its []*conn) {
+	for _, c := range conns {
+		if c.server == server {
+			its = append(its, c)
+		}
+	}
+	return its
 }
 
 // dialAll opens n connections, one after the other, and returns also how many went to each server.

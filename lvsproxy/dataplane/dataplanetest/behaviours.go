@@ -3,6 +3,7 @@ package dataplanetest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/lvsession/lvsession/lvsproxy/check"
@@ -132,7 +133,7 @@ func weight(b *bed) {
 	b.alive(append(append(conns, more...), last...))
 }
 
-// removal: a server that was removed gets no new connection, and keeps those that it has.
+// removal: a server that was removed gets no new connection, and keeps those that it has, unless the dataplane cuts them off.
 func removal(b *bed) {
 	b.serve(echo)
 	b.start("\tscheduler=rr\n", b.both())
@@ -145,13 +146,17 @@ func removal(b *bed) {
 	if shares != [2]int{3, 0} {
 		b.Errorf("without the second: %v", shares)
 	}
+	if b.subject.CutsOff {
+		conns = of(1, conns)
+	} else {
+		b.eventually("the removed server is known to have two connections", func() error {
+			if s := b.server(2); s.ActiveConns != 2 {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		})
+	}
 	b.alive(append(conns, more...))
-	b.eventually("the removed server is known to have two connections", func() error {
-		if s := b.server(2); s.ActiveConns != 2 {
-			return fmt.Errorf("%+v", s)
-		}
-		return nil
-	})
 	b.reload(map[int]int{1: 1, 2: 1}, "\tscheduler=rr\n", b.both())
 	if _, shares := b.dialAll(4, 0); shares != [2]int{2, 2} {
 		b.Errorf("with the second again: %v", shares)
@@ -261,13 +266,20 @@ func fallback(b *bed) {
 	if shares != [2]int{0, 2} {
 		b.Errorf("without the real server: %v", shares)
 	}
+	if b.subject.CutsOff {
+		conns = nil
+	}
 	b.alive(append(conns, more...))
 	s.listen(1, echo)
 	stands(false)
-	if _, shares := b.dialAll(2, 0); shares != [2]int{2, 0} {
+	last, shares := b.dialAll(2, 0)
+	if shares != [2]int{2, 0} {
 		b.Errorf("with the real server again: %v", shares)
 	}
-	b.alive(append(conns, more...))
+	if b.subject.CutsOff {
+		more = nil
+	}
+	b.alive(slices.Concat(conns, more, last))
 }
 
 // counts: connections are counted while they are open and when they have been, and what they carried.

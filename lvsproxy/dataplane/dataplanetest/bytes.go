@@ -296,7 +296,7 @@ func restart(b *bed) {
 	stop := b.use(conns, 5*time.Millisecond)
 	signals := []syscall.Signal{syscall.SIGUSR2}
 	if b.subject.Outlives {
-		signals = []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}
+		signals = []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGUSR2}
 	}
 	for _, signal := range signals {
 		if err := b.process.Signal(signal); err != nil {
@@ -310,6 +310,14 @@ func restart(b *bed) {
 		case <-b.process.Done():
 		case <-time.After(patience):
 			b.Fatalf("%v does not end it", signal)
+		}
+		if signal == syscall.SIGUSR2 {
+			b.admin.Close()
+			b.eventually("another process has taken over", func() error {
+				_, err := b.admin.Status(b.Context())
+				return err
+			})
+			continue
 		}
 		b.launch()
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
+	"github.com/lvsession/lvsession/bench/rig/need"
+	"github.com/lvsession/lvsession/bench/rig/qemu"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 )
 
@@ -18,11 +20,10 @@ import (
 type Subject struct {
 	Name     string // as --dataplane has it
 	Forwards []config.Forward
-	// Args returns further arguments of lvsproxy; it may be nil.
-	Args func(rig *namespaces.Rig) []string
-	// Detach returns the arguments with which lvsproxy takes away what a process that has ended left in the kernel; it may
-	// be nil.
-	Detach func(rig *namespaces.Rig) []string
+	// Args returns further arguments of lvsproxy, the program; it may be nil.
+	Args func(rig *namespaces.Rig, program string) []string
+	// Detach returns the command that takes away what a process that has ended left in the kernel; it may be nil.
+	Detach func(rig *namespaces.Rig, program string) []string
 	// Transparent tells that real servers see their clients' addresses.
 	Transparent bool
 	// LargeTable tells that mh's table is larger than the kernel's, so that other servers are picked.
@@ -30,6 +31,10 @@ type Subject struct {
 	// Outlives tells that connections go on when the process ends, be it by SIGKILL, and that another one finds them.
 	// Otherwise they go on when SIGUSR2 replaces it.
 	Outlives bool
+	// CutsOff tells that connections end, or are heard of no more, when their server is taken out of the table, as with IPVS.
+	CutsOff bool
+	// Lines are further ones of every virtual service.
+	Lines string
 	// Lacks has the behaviours that the dataplane does not have, by name, and why.
 	Lacks map[string]string
 }
@@ -43,6 +48,7 @@ type behaviour struct {
 
 // behaviours are all.
 var behaviours = []behaviour{
+	{name: "Counts", run: counts}, // first: IPVS remembers what servers had before
 	{name: "Order", run: order},
 	{name: "SameClient", run: sameClient},
 	{name: "Weight", run: weight},
@@ -50,7 +56,6 @@ var behaviours = []behaviour{
 	{name: "Threshold", run: threshold, slow: true},
 	{name: "Persistence", run: persistence},
 	{name: "Fallback", run: fallback},
-	{name: "Counts", run: counts},
 	{name: "Bodies", run: bodies},
 	{name: "NarrowPath", run: narrowPath},
 	{name: "PortReused", run: portReused},
@@ -63,13 +68,23 @@ var behaviours = []behaviour{
 	{name: "Flood", run: synFlood},
 }
 
-// Run runs the suite. It needs root.
-func Run(t *testing.T, s Subject) {
-	rig := namespaces.Need(t)
+// lvsproxy returns the program. In the guest, which has no compiler, it is installed.
+func lvsproxy(t *testing.T, rig *namespaces.Rig) string {
+	t.Helper()
+	if qemu.Inside() {
+		return need.Program(t, "lvsproxy", "lvsproxy")
+	}
 	program := filepath.Join(rig.Dir(), "lvsproxy")
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/lvsession/lvsession/cmd/lvsproxy").CombinedOutput(); err != nil {
 		t.Fatalf("build lvsproxy: %v: %s", err, out)
 	}
+	return program
+}
+
+// Run runs the suite. It needs root.
+func Run(t *testing.T, s Subject) {
+	rig := namespaces.Need(t)
+	program := lvsproxy(t, rig)
 	addClients(t, rig)
 	for _, forward := range s.Forwards {
 		for _, f := range families {

@@ -22,23 +22,25 @@ func TestSuite(t *testing.T) {
 		t.Run(string(forward), func(t *testing.T) {
 			dataplanetest.Run(t, dataplanetest.Subject{
 				Name: "ebpf", Forwards: []config.Forward{forward}, Lacks: lacks, Transparent: true, LargeTable: true, Outlives: true,
-				Args: func(rig *namespaces.Rig) []string {
+				Args: func(rig *namespaces.Rig, program string) []string {
 					if forward == config.IPIP {
-						tunnels.Do(func() { decapsulate(t, rig) })
+						tunnels.Do(func() { decapsulate(t, rig, program) })
 					}
 					return pin(rig)
 				},
-				Detach: func(rig *namespaces.Rig) []string { return append([]string{"dataplane", "detach"}, pin(rig)...) },
+				Detach: func(rig *namespaces.Rig, program string) []string {
+					return append([]string{program, "dataplane", "detach"}, pin(rig)...)
+				},
 			})
 		})
 	}
 }
 
 // decapsulate has the real servers take packets out of tunnels, whose kernel may have none. It ends with the rig.
-func decapsulate(t *testing.T, rig *namespaces.Rig) {
+func decapsulate(t *testing.T, rig *namespaces.Rig, program string) {
 	t.Helper()
 	for _, h := range []namespaces.Host{namespaces.Real1, namespaces.Real2} {
-		cmd := rig.Command(t.Context(), h, filepath.Join(rig.Dir(), "lvsproxy"),
+		cmd := rig.Command(t.Context(), h, program,
 			"dataplane", "decapsulate", namespaces.VIP, namespaces.VIP6, "--bpf-pin", filepath.Join(rig.Pins(), string(h)))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v: %s", cmd.Args, err, out)

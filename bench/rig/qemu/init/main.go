@@ -34,18 +34,23 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
+// busybox is the folder of the programs that busybox is.
+const busybox = "/usr/lib/busybox"
+
 // boot makes the machine ready, starts the agent and reaps orphans for as long as it lives.
 func boot() error {
 	if err := errors.Join(mountAll(), loadModules()); err != nil {
 		return err
 	}
-	os.Setenv("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")
+	// Busybox comes last: of what packages bring too, theirs is the one that Debian has.
+	os.Setenv("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin:"+busybox)
 	os.Setenv("HOME", "/root")
 	os.Setenv("LC_ALL", "C")
-	if err := os.MkdirAll("/usr/local/bin", 0o755); err != nil {
+	os.Setenv(wire.Inside, "1")
+	if err := os.MkdirAll(busybox, 0o755); err != nil {
 		return err
 	}
-	if err := exec.Command("/bin/busybox", "--install", "-s", "/usr/local/bin").Run(); err != nil {
+	if err := exec.Command("/bin/busybox", "--install", "-s", busybox).Run(); err != nil {
 		return fmt.Errorf("install busybox: %w", err)
 	}
 	if err := exec.Command("ip", "link", "set", "lo", "up").Run(); err != nil {
@@ -69,6 +74,7 @@ func mountAll() error {
 	var errs []error
 	for _, m := range []struct{ kind, on string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/run"},
+		{"bpf", "/sys/fs/bpf"},
 	} {
 		if err := unix.Mount(m.kind, m.on, m.kind, 0, ""); err != nil {
 			errs = append(errs, fmt.Errorf("mount %s: %w", m.on, err))

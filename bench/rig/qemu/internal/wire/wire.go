@@ -7,6 +7,9 @@ import "time"
 // Port is the name of the virtio port that they talk through.
 const Port = "lvsession"
 
+// Inside is set in the environment of what runs in the guest.
+const Inside = "LVSESSION_GUEST"
+
 // Hello is the response that the agent sends first, by itself.
 const Hello = 0
 

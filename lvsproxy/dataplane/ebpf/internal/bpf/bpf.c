@@ -162,13 +162,10 @@ __noinline int error(struct __sk_buff *skb)
 	return go(skb, &fib, rc);
 }
 
-/* forget removes a connection whose time is up, or in whose place another one comes. */
-__noinline int forget(struct flow *f, struct conn *c, int half)
+/* forget removes a connection whose time is up, or in whose place another one comes. f must be on the stack: see types.h. */
+static __noinline int forget(struct flow *f, struct conn *c, int half)
 {
 	struct flow reply = {};
-
-	if (!f || !c)
-		return 0;
 	__u32 server = c->server;
 	__u8 state = c->state;
 
@@ -188,39 +185,34 @@ __noinline int forget(struct flow *f, struct conn *c, int half)
 }
 
 /* keep puts a connection into the tables. */
-__noinline int keep(struct flow *f, struct conn *c, int half)
+static __noinline int keep(struct flow *f, struct conn *c, int half)
 {
-	struct flow reply = {};
+	struct flow key = *f, reply = {};
 	long failed;
 
-	if (!f || !c)
-		return 0;
-
-	reverse(f, c, &reply);
+	reverse(&key, c, &reply);
 	if (half) {
 		if (c->forward == FORWARD_MASQ)
-			bpf_map_update_elem(&half_replies, &reply, f, BPF_ANY);
-		failed = bpf_map_update_elem(&halves, f, c, BPF_NOEXIST);
+			bpf_map_update_elem(&half_replies, &reply, &key, BPF_ANY);
+		failed = bpf_map_update_elem(&halves, &key, c, BPF_NOEXIST);
 		if (failed) {
-			struct conn *before = bpf_map_lookup_elem(&halves, f);
+			struct conn *before = bpf_map_lookup_elem(&halves, &key);
 
 			if (before && !before->server) /* it has moved, and is closed by now */
-				failed = bpf_map_update_elem(&halves, f, c, BPF_ANY);
+				failed = bpf_map_update_elem(&halves, &key, c, BPF_ANY);
 		}
 	} else {
 		if (c->forward == FORWARD_MASQ)
-			bpf_map_update_elem(&replies, &reply, f, BPF_ANY);
-		failed = bpf_map_update_elem(&conns, f, c, BPF_NOEXIST);
+			bpf_map_update_elem(&replies, &reply, &key, BPF_ANY);
+		failed = bpf_map_update_elem(&conns, &key, c, BPF_NOEXIST);
 	}
 	return !failed;
 }
 
 /* promote gives a connection whose client has answered the server's SYN its place among the others. What is left is nobody's,
  * and makes room as it is: to take it out would cost as much as all else. */
-__noinline int promote(struct flow *f, struct conn *half)
+static __noinline int promote(struct flow *f, struct conn *half)
 {
-	if (!f || !half)
-		return 0;
 	if (!keep(f, half, 0))
 		return 0;
 	half->server = 0;

@@ -125,6 +125,30 @@ func newTable(t testing.TB, conns uint32) *table {
 	return x
 }
 
+// empty has the maps be as they were made, but for the settings and the slots, whose services are gone.
+func (x *table) empty() {
+	x.t.Helper()
+	for _, m := range []*ebpf.Map{x.Services, x.Conns, x.Replies, x.Halves, x.HalfReplies, x.Templates, x.Fragments} {
+		key := make([]byte, m.KeySize())
+		for m.NextKey(nil, &key) == nil {
+			x.must(m.Delete(key))
+		}
+	}
+	for _, m := range []*ebpf.Map{x.Servers, x.Loads, x.Tallies, x.Drops} {
+		var zero any = make([]byte, m.ValueSize())
+		if m.Type() == ebpf.PerCPUArray {
+			each := make([][]byte, ebpf.MustPossibleCPU())
+			for i := range each {
+				each[i] = make([]byte, m.ValueSize())
+			}
+			zero = each
+		}
+		for i := range m.MaxEntries() {
+			x.must(m.Put(i, zero))
+		}
+	}
+}
+
 func (x *table) must(err error) {
 	x.t.Helper()
 	if err != nil {
@@ -145,13 +169,7 @@ func (x *table) service(id uint32, vip netip.AddrPort, protocol byte, real netip
 		change(&service, &server)
 	}
 	x.must(x.Servers.Put(id, server))
-	slots, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 3, Flags: unix.BPF_F_INNER_MAP})
-	x.must(err)
-	defer slots.Close()
-	for i, value := range []uint32{1, 0, id} {
-		x.must(slots.Put(uint32(i), value))
-	}
-	x.must(x.Slots.Put(id, slots))
+	x.slots(id, id)
 	x.must(x.Services.Put(KernelServiceKey{Vip: KernelAddress{Bytes: vip.Addr().As16()}, Port: order(vip.Port()), Protocol: protocol}, service))
 }
 
@@ -159,13 +177,25 @@ func (x *table) service(id uint32, vip netip.AddrPort, protocol byte, real netip
 func (x *table) second(service, id uint32, real netip.AddrPort) {
 	x.t.Helper()
 	x.must(x.Servers.Put(id, KernelServer{Rip: KernelAddress{Bytes: real.Addr().As16()}, Port: order(real.Port()), Service: service, Weight: 1}))
-	slots, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 4, Flags: unix.BPF_F_INNER_MAP})
-	x.must(err)
+	x.slots(service, service, id)
+}
+
+// slots says what a service's scheduler picks from. Where it can, it writes into the array that is there: to put another one
+// in its place takes the kernel until every processor has gone by.
+func (x *table) slots(service uint32, servers ...uint32) {
+	x.t.Helper()
+	values := append([]uint32{uint32(len(servers)), 0}, servers...)
+	var slots *ebpf.Map
+	if err := x.Slots.Lookup(service, &slots); err != nil || slots.MaxEntries() != uint32(len(values)) {
+		slots.Close()
+		slots, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(len(values)), Flags: unix.BPF_F_INNER_MAP})
+		x.must(err)
+		x.must(x.Slots.Put(service, slots))
+	}
 	defer slots.Close()
-	for i, value := range []uint32{2, 0, service, id} {
+	for i, value := range values {
 		x.must(slots.Put(uint32(i), value))
 	}
-	x.must(x.Slots.Put(service, slots))
 }
 
 // context is struct __sk_buff as far as BPF_PROG_TEST_RUN takes it.
@@ -433,13 +463,14 @@ func only4(f family) []packetTest {
 // TestPackets gives packets to the program, and looks at what becomes of them, byte by byte.
 func TestPackets(t *testing.T) {
 	newMachine(t)
+	x := newTable(t, 1000)
 	for _, f := range families {
 		all := tests(f)
 		if f.vip.Is4() {
 			all = append(all, only4(f)...)
 		}
 		for _, tt := range all {
-			x := newTable(t, 1000)
+			x.empty()
 			for i, protocol := range []byte{protocolTCP, protocolUDP} {
 				id := uint32(1 + 3*i)
 				x.service(id, netip.AddrPortFrom(f.vip, 80), protocol, netip.AddrPortFrom(f.masq, 8080), KernelForwardFORWARD_MASQ, nil)
@@ -476,7 +507,6 @@ func TestPackets(t *testing.T) {
 					t.Errorf("%s: %s", f.name, tt.name)
 				}
 			}
-			x.Close()
 		}
 	}
 }

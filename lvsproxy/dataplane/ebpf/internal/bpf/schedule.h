@@ -141,7 +141,9 @@ __noinline int pick(struct service *service, struct packet *p)
 	if (!service || !p)
 		return 0;
 	__u32 id = service->id, zero = 0, one = 1;
-	struct search s = {.scheduler = service->scheduler};
+	/* Before Linux 6.7 the verifier looks at one round of a loop only. If it knew what the search begins with, it would take what
+	 * is for later rounds for dead, and remove it. */
+	struct search s = {.scheduler = service->scheduler, .found = service->zero, .least = service->zero, .weight = service->zero};
 
 	s.slots = bpf_map_lookup_elem(&slots, &id);
 	if (!s.slots)

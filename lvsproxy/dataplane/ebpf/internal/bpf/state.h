@@ -114,7 +114,8 @@ __noinline int step(struct conn *c, struct packet *p, __u32 direction)
 	if (now != was) {
 		c->state = now;
 		if (active(now) != active(was)) {
-			struct load *l = bpf_map_lookup_elem(&loads, &c->server);
+			__u32 server = c->server;
+			struct load *l = bpf_map_lookup_elem(&loads, &server);
 			int up = active(now) ? 1 : -1;
 
 			if (l) {

@@ -41,7 +41,7 @@ struct service {
 	__u32 scheduler;
 	__u32 persistence; /* seconds; 0: none */
 	__u32 netmask;     /* bits of a client's address, of 128, that persistence looks at */
-	__u32 zero;
+	__u32 zero; /* which the verifier does not know: see pick */
 };
 
 enum forward {

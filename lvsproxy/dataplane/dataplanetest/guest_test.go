@@ -1,0 +1,33 @@
+package dataplanetest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/lvsession/lvsession/bench/rig/qemu"
+)
+
+// whole is the environment variable that has TestDebianKernel try everything, which takes many minutes.
+const whole = "LVSESSION_WHOLE"
+
+// TestDebianKernel has the dataplanes of the kernel at work on Debian 12's, Linux 6.1, which has IPVS, a stricter verifier
+// of BPF programs than later ones, and no TCX.
+func TestDebianKernel(t *testing.T) {
+	guest := qemu.Start(t)
+	if err := guest.Install(t.Context(), "github.com/lvsession/lvsession/cmd/lvsproxy"); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, of, some, all string }{
+		{"packets", "ebpf/internal/bpf", "TestPackets", "TestPackets"},
+		{"ipvs", "ipvs", "TestSuite/masq/IPv4/^(Counts|Order|SameClient|Weight|Removal|Persistence|Fallback|NarrowPath|Refused|Datagrams|Restart)$", "TestSuite"},
+		{"ebpf", "ebpf", "TestSuite/masq/masq/IPv4/^(Counts|Order|Restart)$", "TestSuite"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tests := tt.some
+			if os.Getenv(whole) != "" {
+				tests = tt.all
+			}
+			guest.Test(t, "github.com/lvsession/lvsession/lvsproxy/dataplane/"+tt.of, tests)
+		})
+	}
+}
