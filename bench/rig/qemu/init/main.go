@@ -34,24 +34,23 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
-// busybox is the folder of the programs that busybox is.
-const busybox = "/usr/lib/busybox"
-
 // boot makes the machine ready, starts the agent and reaps orphans for as long as it lives.
 func boot() error {
 	if err := errors.Join(mountAll(), loadModules()); err != nil {
 		return err
 	}
-	// Busybox comes last: of what packages bring too, theirs is the one that Debian has.
-	os.Setenv("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin:"+busybox)
+	os.Setenv("PATH", "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")
 	os.Setenv("HOME", "/root")
 	os.Setenv("LC_ALL", "C")
 	os.Setenv(wire.Inside, "1")
-	if err := os.MkdirAll(busybox, 0o755); err != nil {
+	if err := os.MkdirAll("/usr/local/bin", 0o755); err != nil {
 		return err
 	}
-	if err := exec.Command("/bin/busybox", "--install", "-s", busybox).Run(); err != nil {
+	if err := exec.Command("/bin/busybox", "--install", "-s", "/usr/local/bin").Run(); err != nil {
 		return fmt.Errorf("install busybox: %w", err)
+	}
+	if err := os.Remove("/usr/local/bin/ip"); err != nil { // busybox's knows no namespaces; iproute2's is in the image too
+		return err
 	}
 	if err := exec.Command("ip", "link", "set", "lo", "up").Run(); err != nil {
 		return fmt.Errorf("bring lo up: %w", err)
