@@ -57,6 +57,7 @@ type Dataplane struct {
 // front is a service that is open, or closing.
 type front struct {
 	service *service.Service
+	opened  time.Time
 	dirty   atomic.Bool
 	closing bool // it was closed, and goes when none of its connections is active
 	counts  counted
@@ -133,10 +134,11 @@ func (d *Dataplane) Open(_ context.Context, s *service.Service) error {
 		return fmt.Errorf("virtual service %s: %w", s.ID().Name(), err)
 	}
 	d.start()
-	f := &front{service: s, counts: counted{}}
+	f := &front{service: s, opened: time.Now(), counts: counted{}}
 	d.fronts[s.ID()] = f
 	s.Watch(func() { d.mark(f) })
 	d.mark(f)
+	time.AfterFunc(grace, func() { d.mark(f) })
 	return nil
 }
 

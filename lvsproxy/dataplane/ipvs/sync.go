@@ -3,10 +3,13 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lvsession/lvsession/lvsproxy/check"
 	"github.com/lvsession/lvsession/lvsproxy/config"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/ipvs/internal/netlink"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/ipvs/internal/table"
@@ -66,6 +69,10 @@ func (d *Dataplane) bring(f *front, there map[config.VirtualID]table.Service) er
 	if !isSettled(f.service) {
 		return errNotSettled
 	}
+	now := f.service.Snapshot()
+	if !is && unknown(now) && time.Since(f.opened) < grace {
+		return errNotSettled
+	}
 	var have []table.Entry
 	if is {
 		servers, err := d.kernel.Servers(id)
@@ -74,7 +81,7 @@ func (d *Dataplane) bring(f *front, there map[config.VirtualID]table.Service) er
 		}
 		have = []table.Entry{{Service: has, Servers: plain(servers)}}
 	}
-	return d.do(table.Diff(have, []table.Entry{wanted(f.service.Snapshot())}, nil))
+	return d.do(table.Diff(have, []table.Entry{wanted(now)}, nil))
 }
 
 // do takes steps. One that fails keeps none of the others back, unless it is the service itself that cannot be there.
@@ -88,6 +95,17 @@ func (d *Dataplane) do(steps []table.Step) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// grace is how long a new service waits for the first checks of its servers once one is alive: in the kernel's list they
+// stand in the order in which they were added, and cannot change places, so those whose checks answer at once are added together.
+const grace = 200 * time.Millisecond
+
+// unknown reports whether some servers of a service have not had their first check.
+func unknown(s service.Snapshot) bool {
+	return slices.ContainsFunc(slices.Concat(s.Servers, s.Out), func(server service.ServerSnapshot) bool {
+		return server.State == check.Unknown && server.Origin != service.ByHand
+	})
 }
 
 // drain gives the servers of a closed service the weight 0, and removes the service once none of its connections is active.
