@@ -159,12 +159,11 @@ func (a Abilities) checkHarmless(v Virtual, ignore complaint) {
 
 // checkCarried is about what the dataplane has to do for a virtual service.
 func (a Abilities) checkCarried(v Virtual, complain complaint) {
-	if !slices.Contains(a.Protocols, v.ID.Protocol) {
-		directive := "protocol"
-		if v.ID.Protocol == FWM {
-			directive = "virtual"
-		}
-		complain(-1, directive, "protocol %s is not supported yet by the %s dataplane: expected %s", v.ID.Protocol, a.Dataplane, join(a.Protocols))
+	switch has := slices.Contains(a.Protocols, v.ID.Protocol); {
+	case !has && v.ID.Protocol == FWM:
+		complain(-1, "virtual", "firewall marks are not supported by the %s dataplane: expected ADDRESS:PORT, with protocol=%s", a.Dataplane, join(a.Protocols))
+	case !has:
+		complain(-1, "protocol", "protocol %s is not supported yet by the %s dataplane: expected %s", v.ID.Protocol, a.Dataplane, join(a.Protocols))
 	}
 	if !a.AnyPort && v.ID.Protocol != FWM && v.ID.Addr.Port() == 0 {
 		complain(-1, "virtual", "a virtual service of every port is not supported yet by the %s dataplane: expected a port from 1 to 65535", a.Dataplane)

@@ -421,7 +421,7 @@ t.cf:8: scheduler lc is not supported yet: expected rr or wrr
 t.cf:9: a negotiate check of service ftp is not supported yet: expected http or https or none, or checktype=connect
 t.cf:11: checktype ping is not supported yet: expected negotiate or connect or combined or on or off
 t.cf:12: protocol udp is not supported yet by the userspace dataplane: expected tcp
-t.cf:13: protocol fwm is not supported yet by the userspace dataplane: expected tcp
+t.cf:13: firewall marks are not supported by the userspace dataplane: expected ADDRESS:PORT, with protocol=tcp
 t.cf:15: a virtual service of every port is not supported yet by the userspace dataplane: expected a port from 1 to 65535
 t.cf:16: persistent is not supported yet by the userspace dataplane: expected no such directive
 t.cf:17: schedflags is not supported yet by the userspace dataplane: expected no such directive

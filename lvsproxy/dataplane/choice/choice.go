@@ -4,8 +4,8 @@
 // Best is the first of the candidates that has nothing against the service, in the order of [Options].Candidates: ebpf,
 // ipvs, userspace. A dataplane has something against a service if
 //
-//   - it cannot do what the service asks for: the PROXY protocol, a queue or maxconn are userspace's alone; gate, ipip, firewall
-//     marks and services of every port are the kernel's alone;
+//   - it cannot do what the service asks for: the PROXY protocol, a queue or maxconn are userspace's alone; gate, ipip and
+//     services of every port are the kernel's alone; firewall marks are IPVS's alone;
 //   - the machine does not have it, or not for this process: no privilege, no module;
 //   - it works in the kernel, and packets would not come by: the VIP is a loopback address; or a real server is reached
 //     by masq and this machine does not forward packets, so it cannot be the real servers' gateway, through which their

@@ -27,8 +27,12 @@ type kernel struct {
 }
 
 func (k *kernel) Abilities() config.Abilities {
+	protocols := []config.Protocol{config.TCP, config.UDP}
+	if k.name == "ipvs" {
+		protocols = append(protocols, config.FWM)
+	}
 	return config.Abilities{
-		Dataplane: k.name, Protocols: []config.Protocol{config.TCP, config.UDP, config.FWM},
+		Dataplane: k.name, Protocols: protocols,
 		Forwards: []config.Forward{config.Masq, config.Gate, config.IPIP}, AnyPort: true, Persistence: true, Thresholds: true,
 	}
 }
@@ -89,14 +93,14 @@ func TestChoose(t *testing.T) {
 		{"loopback", "auto", "virtual=127.0.0.1:80\n\treal=10.1.0.1:80 masq\n", capable, "userspace", "no packet comes from outside to 127.0.0.1"},
 		{"PROXY protocol", "auto", virtual + "\treal=10.1.0.1:80 masq\n\tsendproxy=v2\n", capable, "userspace", "ebpf: sendproxy is not supported"},
 		{"a queue", "auto", virtual + "\treal=10.1.0.1:80 masq\n\tqueue=9\n\tqueuetimeout=9\n", capable, "userspace", "queue is not supported"},
-		{"a mark", "auto", "virtual=7\n\treal=10.1.0.1:80 gate\n\tprotocol=fwm\n", capable, "ebpf", ""},
+		{"a mark", "auto", "virtual=7\n\treal=10.1.0.1:80 gate\n\tprotocol=fwm\n", capable, "ipvs", "ebpf: firewall marks are not supported by the ebpf dataplane"},
 
 		{"gate in userspace", "userspace", virtual + "\treal=10.1.0.1:80 gate\n", capable, "",
 			"t.cf:2: the userspace dataplane cannot forward by gate: expected masq (ebpf or ipvs can: say --dataplane auto, or dataplane=auto for this service)"},
 		{"gate and nothing to do it", "auto", virtual + "\treal=10.1.0.1:80 gate\n", machine{noBPF, noModule, true}, "",
 			"t.cf:2: the userspace dataplane cannot forward by gate: expected masq (ebpf: no privilege; ipvs: no module)"},
 		{"a mark and nothing to do it", "auto", "virtual=7\n\treal=10.1.0.1:80 masq\n\tprotocol=fwm\n", machine{noBPF, noModule, true}, "",
-			"t.cf:1: protocol fwm is not supported yet by the userspace dataplane: expected tcp or udp (ebpf: no privilege; ipvs: no module)"},
+			"t.cf:1: firewall marks are not supported by the userspace dataplane: expected ADDRESS:PORT, with protocol=tcp or udp (ebpf: firewall marks are"},
 		{"what excludes itself", "auto", virtual + "\treal=10.1.0.1:80 gate\n\tacceptproxy=yes\n", capable, "",
 			"t.cf:2: the userspace dataplane cannot forward by gate: expected masq (ebpf: acceptproxy is not supported yet by the ebpf dataplane"},
 		{"a scheduler flag of the kernel's alone", "ipvs", virtual + "\treal=10.1.0.1:80 gate\n\tmaxconn=5\n", capable, "", "t.cf:3: maxconn is not supported yet by the ipvs dataplane"},
