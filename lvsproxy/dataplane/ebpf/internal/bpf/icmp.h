@@ -166,7 +166,7 @@ static __always_inline int concerns4(struct __sk_buff *skb, struct concerned *c)
 	__u8 type;
 	__be16 both[2];
 
-	if (bpf_skb_load_bytes(skb, L3, &outer, sizeof(outer)) || outer.protocol != IPPROTO_ICMP || outer.ihl != 5 ||
+	if (bpf_skb_load_bytes(skb, L3, &outer, sizeof(outer)) || outer.protocol != IPPROTO_ICMP || outer.version != 4 || outer.ihl != 5 ||
 	    outer.frag_off & bpf_htons(IP_MF | IP_OFFSET))
 		return 0;
 	if (bpf_skb_load_bytes(skb, L3 + 20, &type, 1) || (type != ICMP_DEST_UNREACH && type != ICMP_TIME_EXCEEDED && type != ICMP_PARAMETERPROB))
@@ -174,9 +174,11 @@ static __always_inline int concerns4(struct __sk_buff *skb, struct concerned *c)
 	c->quote = L3 + 28;
 	c->ports = c->quote + 20;
 	c->csum = L3 + 22;
-	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || ip.ihl != 5 || ip.frag_off & bpf_htons(IP_OFFSET) ||
+	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl != 5 || ip.frag_off & bpf_htons(IP_OFFSET) ||
 	    bpf_skb_load_bytes(skb, c->ports, both, sizeof(both)))
 		return 0;
+	if (outer.daddr != ip.saddr)
+		return 0; /* it is not sent to whom it is about */
 	map4(&c->sender, outer.saddr);
 	map4(&c->flow.from, ip.daddr);
 	map4(&c->flow.to, ip.saddr);
@@ -192,7 +194,7 @@ static __always_inline int concerns6(struct __sk_buff *skb, struct concerned *c)
 	__u8 type;
 	__be16 both[2];
 
-	if (bpf_skb_load_bytes(skb, L3, &outer, sizeof(outer)) || outer.nexthdr != IPPROTO_ICMPV6)
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || bpf_skb_load_bytes(skb, L3, &outer, sizeof(outer)) || outer.version != 6 || outer.nexthdr != IPPROTO_ICMPV6)
 		return 0;
 	if (bpf_skb_load_bytes(skb, L3 + 40, &type, 1) || type < 1 || type > 4)
 		return 0;
@@ -200,8 +202,11 @@ static __always_inline int concerns6(struct __sk_buff *skb, struct concerned *c)
 	c->quote = L3 + 48;
 	c->ports = c->quote + 40;
 	c->csum = L3 + 42;
-	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || bpf_skb_load_bytes(skb, c->ports, both, sizeof(both)))
+	if (bpf_skb_load_bytes(skb, c->quote, &ip, sizeof(ip)) || ip.version != 6 || bpf_skb_load_bytes(skb, c->ports, both, sizeof(both)))
 		return 0;
+	for (int i = 0; i < 4; i++)
+		if (outer.daddr.in6_u.u6_addr32[i] != ip.saddr.in6_u.u6_addr32[i])
+			return 0;
 	__builtin_memcpy(&c->sender, &outer.saddr, 16);
 	__builtin_memcpy(&c->flow.from, &ip.daddr, 16);
 	__builtin_memcpy(&c->flow.to, &ip.saddr, 16);

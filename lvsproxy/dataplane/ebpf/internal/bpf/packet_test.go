@@ -432,6 +432,8 @@ func tests(f family) []packetTest {
 				p.smac, p.dmac = inside, realMAC
 				return p
 			}()}), counted{active: 1, conns: 1}, nil},
+		{"an error that is sent to somebody else", and(opened(80), step{device: inside, verdict: pass, in: unreachable(f.masq, f.gate, translated(tcp(80, ack)))}),
+			counted{active: 1, conns: 1}, nil},
 		{"an error about something else", []step{{in: unreachable(f.client, f.vip, stranger), verdict: pass}}, counted{}, nil},
 		{"another machine's", []step{{in: func() packet { p := tcp(80, syn); p.dmac = realMAC; return p }(), verdict: pass}}, counted{}, nil},
 		{"cut off in its header", []step{{in: func() packet { p := tcp(80, syn); p.short = 18; return p }(), verdict: pass}}, counted{drop: KernelDropDROP_MALFORMED, drops: 1}, nil},
