@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ const (
 	Reset       Class = "reset"       // the connection was reset
 	Closed      Class = "closed"      // the connection ended before the answer was complete
 	Timeout     Class = "timeout"     // no complete answer within Config.Timeout
+	BadTLS      Class = "bad_tls"     // no connection over TLS: a certificate that is not believed, no version in common, an alert
 	BadHTTP     Class = "bad_http"    // what came is not HTTP, or larger than MaxBody
 	BadBody     Class = "bad_body"    // status 200, but not the counter page's answer
 	Local       Class = "local"       // this machine has no port, file or buffer left: the target is not to blame
@@ -30,6 +32,14 @@ func httpClass(status int) Class { return Class(fmt.Sprintf("http_%d", status)) 
 // local errors tell of limits of the machine that the harness runs on.
 var localErrnos = []syscall.Errno{
 	syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+}
+
+func fromTLS(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var op *net.OpError
+	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &op) && op.Op == "remote error"
 }
 
 // classify gives the class of an error of connecting, sending or receiving.
@@ -52,6 +62,8 @@ func classify(err error) Class {
 		return Timeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Closed
+	case fromTLS(err):
+		return BadTLS
 	}
 	return BadHTTP
 }

@@ -89,6 +89,13 @@ type Config struct {
 	// AllowErrors is how many failed requests a load may have and still prove its point; a negative number allows any.
 	// Violations are never allowed.
 	AllowErrors int64 `json:"allow_errors"`
+	// SecretFile has the secret that a session server asks for: sessiond's of the namespace; or Redis's password, or its user and
+	// password with a space between. It is read when the load begins.
+	SecretFile string `json:"secret_file,omitempty"`
+	// Secret is the secret itself, for those who have it from elsewhere; SecretFile comes first. No result shows it.
+	Secret string `json:"-"`
+	// CAFile has certificates of the authorities to believe, in PEM, for a target over TLS. Default: the system's.
+	CAFile string `json:"ca_file,omitempty"`
 	// NoProbe leaves out the request at the start which makes sure that the URL is a counter page. The probe is not
 	// part of the result, yet the director counts its connection.
 	NoProbe bool `json:"no_probe,omitempty"`

@@ -19,7 +19,7 @@ func TestConfigCheck(t *testing.T) {
 		{"defaults", func(*Config) {}, ""},
 		{"weights", func(c *Config) { c.Weights = map[string]int{"a": 1, "b": 0} }, ""},
 		{"no URL", func(c *Config) { c.URL = "" }, "http://"},
-		{"https", func(c *Config) { c.URL = "https://127.0.0.1/" }, "http://"},
+		{"ftp", func(c *Config) { c.URL = "ftp://127.0.0.1/" }, "http://"},
 		{"no host", func(c *Config) { c.URL = "http:///x" }, "no host"},
 		{"password", func(c *Config) { c.URL = "http://a:b@127.0.0.1/" }, "user and password"},
 		{"own user", func(c *Config) { c.URL = "http://127.0.0.1/?user=x" }, "query parameter user"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type direct struct {
 
 // sessionServer keeps sessions, each for one connection's use of it. Its methods return false if the exchange has failed.
 type sessionServer interface {
+	// greet does what a new connection needs first.
+	greet(d *dialog) bool
 	// open finds the session, and locks it for a write. It leaves a new id, and found unset, if there is none.
 	open(d *dialog, s *directSession, write bool) bool
 	// write stores the payload and gives the lock back.
@@ -60,6 +63,9 @@ func (t direct) talk(p *place, conn net.Conn, u *user, q request, e *exchange) b
 	d := &dialog{place: p, conn: conn, e: e}
 	p.reader.Reset(conn)
 	s := directSession{id: u.id}
+	if e.fresh && !t.store.greet(d) {
+		return false
+	}
 	d.final = !t.keepAlive && q.action == Read
 	ok := t.store.open(d, &s, q.action != Read)
 	e.sent = false // nothing was changed yet
@@ -132,8 +138,32 @@ func parseState(payload []byte, found bool) (state, error) {
 
 // sessiondAPI is sessiond's HTTP API, see docs/http-api.md.
 type sessiondAPI struct {
-	host string
-	path string // up to the session ids
+	host  string
+	path  string // up to the session ids
+	login string // a header line, or nothing
+}
+
+func newSessiondAPI(u *url.URL, secret string) sessiondAPI {
+	a := sessiondAPI{host: u.Host, path: "/v1/" + namespaceOf(u) + "/sessions"}
+	if secret != "" {
+		a.login = "Authorization: Bearer " + secret + "\r\n"
+	}
+	return a
+}
+
+func (a sessiondAPI) greet(*dialog) bool { return true }
+
+// withLease are headers that show the lease, and have the operation give it back if close is set; none without a lease, as where
+// the namespace has none.
+func (s *directSession) withLease(close bool) (headers []string) {
+	if s.lease == "" {
+		return nil
+	}
+	headers = append(headers, "Session-Lease: "+s.lease)
+	if close {
+		headers = append(headers, "Session-Close: 1")
+	}
+	return headers
 }
 
 // ask sends a request and returns the answer's status, 0 if the exchange has failed.
@@ -145,6 +175,7 @@ func (a sessiondAPI) ask(d *dialog, method, what string, body []byte, headers ..
 	if d.final {
 		b = append(b, "Connection: close\r\n"...)
 	}
+	b = append(b, a.login...)
 	for _, h := range headers {
 		b = append(append(b, h...), "\r\n"...)
 	}
@@ -194,17 +225,14 @@ func (a sessiondAPI) open(d *dialog, s *directSession, write bool) bool {
 }
 
 func (a sessiondAPI) write(d *dialog, s *directSession, payload []byte) bool {
-	headers := []string{"Content-Type: application/octet-stream"}
-	if s.lease != "" {
-		headers = append(headers, "Session-Lease: "+s.lease, "Session-Close: 1")
-	}
+	headers := append(s.withLease(true), "Content-Type: application/octet-stream")
 	return a.expect(d, "PUT", "/"+s.id, payload, []int{http.StatusNoContent}, headers...) != 0
 }
 
 func (a sessiondAPI) move(d *dialog, s *directSession, payload []byte) bool {
 	final := d.final
 	if d.final = false; s.found {
-		if a.expect(d, "POST", "/"+s.id+"/regenerate", []byte(`{"drop":true}`), []int{http.StatusOK}, "Session-Lease: "+s.lease) == 0 {
+		if a.expect(d, "POST", "/"+s.id+"/regenerate", []byte(`{"drop":true}`), []int{http.StatusOK}, s.withLease(false)...) == 0 {
 			return false
 		}
 		s.id = string(d.answer.Header.Peek("Session-Id"))
@@ -214,14 +242,15 @@ func (a sessiondAPI) move(d *dialog, s *directSession, payload []byte) bool {
 }
 
 func (a sessiondAPI) destroy(d *dialog, s *directSession) bool {
-	return a.expect(d, "DELETE", "/"+s.id, nil, []int{http.StatusNoContent}, "Session-Lease: "+s.lease, "Session-Close: 1") != 0
+	return a.expect(d, "DELETE", "/"+s.id, nil, []int{http.StatusNoContent}, s.withLease(true)...) != 0
 }
 
 func (a sessiondAPI) quit(*dialog) {}
 
 // redisStore is a server of Redis's protocol, with sessions as phpredis keeps them.
 type redisStore struct {
-	locks bool // users make several requests at once: lock the session for each
+	locks bool     // users make several requests at once: lock the session for each
+	login []string // password, or user and password; nothing where the server asks for none
 }
 
 const (
@@ -255,6 +284,10 @@ func (redisStore) command(d *dialog, args ...string) (string, bool) {
 		return strings.TrimRight(string(line), "\r\n"), true
 	}
 	return "", false
+}
+
+func (r redisStore) greet(d *dialog) bool {
+	return len(r.login) == 0 || r.expect(d, "+OK", append([]string{"AUTH"}, r.login...)...)
 }
 
 // expect sends a command that has one good answer.

@@ -21,11 +21,11 @@ func FuzzDirect(f *testing.F) {
 		u := newUser(1, "u", 1)
 		u.id = "abcdefghijklmnopqrstuvwxyz"
 		stores := []protocol{
-			direct{server: "s", store: sessiondAPI{host: "s", path: "/v1/a/sessions"}}, direct{server: "s", store: redisStore{}}, lineEcho{},
+			direct{server: "s", store: sessiondAPI{host: "s", path: "/v1/a/sessions"}}, direct{server: "s", store: redisStore{login: []string{"u", "p"}}}, lineEcho{},
 		}
 		q := request{[]Action{Visit, Read, LogIn, LogOut}[what%4], 5}
 		p := newPlace()
-		var e exchange
+		e := exchange{fresh: len(sent)%2 == 0}
 		again := stores[int(what/4)%len(stores)].talk(p, &canned{r: bytes.NewReader(sent)}, u, q, &e)
 		switch {
 		case e.class != "" && e.detail == "":
@@ -52,7 +52,7 @@ func TestStateIsReadBack(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for raw, want := range map[string]Target{
-		"http://127.0.0.1/": Counter, "sessiond://127.0.0.1:1/ns": Sessiond, "redis://127.0.0.1": Redis, "tcp://127.0.0.1:1": TCP,
+		"http://127.0.0.1/": Counter, "https://127.0.0.1/": Counter, "sessionds://127.0.0.1:1": Sessiond, "rediss://127.0.0.1": Redis, "sessiond://127.0.0.1:1/ns": Sessiond, "redis://127.0.0.1": Redis, "tcp://127.0.0.1:1": TCP,
 	} {
 		c := Config{URL: raw}.Defaults()
 		if err := c.Check(); err != nil || c.Target() != want {

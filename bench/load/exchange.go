@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -33,6 +34,7 @@ type exchange struct {
 	answer     Answer
 	class      Class // empty if the answer is acknowledged
 	detail     string
+	fresh      bool // the connection was opened for it
 	sent       bool // at least a part of the request may have left
 	cut        bool // the run was interrupted: count neither answer nor error
 }
@@ -115,7 +117,8 @@ func (p *place) do(ctx context.Context, t *target, u *user, q request, now time.
 			e.cut = true
 		}
 	}()
-	conn, err := t.connect(ctx, u, now, deadline)
+	conn, fresh, err := t.connect(ctx, u, now, deadline)
+	e.fresh = fresh
 	if err != nil {
 		e.fail(classify(err), "connect: "+cause(err))
 		return e
@@ -152,6 +155,7 @@ func (p *place) receiveAtMost(conn net.Conn, e *exchange, most int) bool {
 	from := source{conn: conn}
 	p.reader.Reset(&from)
 	p.answer.Reset()
+	p.answer.Header.SetNoDefaultContentType(true) // else an answer without one is told as text/plain
 	err := p.answer.ReadLimitBody(p.reader, most)
 	if err != nil && from.err != nil {
 		err = from.err
@@ -175,7 +179,7 @@ func excerpt(body []byte) string {
 }
 
 // release keeps the connection for the user's next request if it can be used again, or sees it closed. The request ended then.
-func (p *place) release(t *target, u *user, conn *net.TCPConn, again bool, ended time.Time) {
+func (p *place) release(t *target, u *user, conn net.Conn, again bool, ended time.Time) {
 	if t.keepAlive && again && p.reader.Buffered() == 0 {
 		u.conn, u.used = conn, ended
 		return
@@ -195,8 +199,9 @@ type target struct {
 	addr      netip.AddrPort
 	timeout   time.Duration
 	keepAlive bool
-	origin    *url.URL // that cookies belong to
-	connected func()   // called for each connection opened
+	tls       *tls.Config // nil for none
+	origin    *url.URL    // that cookies belong to
+	connected func()      // called for each connection opened
 }
 
 // protocol is what a target speaks.
@@ -206,29 +211,52 @@ type protocol interface {
 	talk(p *place, conn net.Conn, u *user, q request, e *exchange) (again bool)
 }
 
-// connect returns the user's kept connection if it is still good, else a new one.
-func (t *target) connect(ctx context.Context, u *user, now, deadline time.Time) (*net.TCPConn, error) {
+// connect returns the user's kept connection if it is still good, else a fresh one.
+func (t *target) connect(ctx context.Context, u *user, now, deadline time.Time) (conn net.Conn, fresh bool, err error) {
 	if conn := u.conn; conn != nil {
 		u.conn = nil
 		if now.Sub(u.used) < freshFor || idle(conn) {
-			return conn, nil
+			return conn, false, nil
 		}
 		conn.Close()
 	}
+	conn, err = t.dial(ctx, deadline)
+	return conn, err == nil, err
+}
+
+// dial opens a connection. Over TLS each has a whole handshake, as a visitor's first one has.
+func (t *target) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
 	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, t.addr)
 	if err != nil {
 		return nil, err
 	}
 	t.connected()
-	return conn, nil
+	if t.tls == nil {
+		return conn, nil
+	}
+	over := tls.Client(conn, t.tls)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if err := over.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return over, nil
 }
 
 // idle tells whether a kept connection is open and has nothing to say. A server may close a kept connection at any
 // time; a browser then opens another one, and so do we.
-func idle(conn *net.TCPConn) bool {
+func idle(conn net.Conn) bool {
 	conn.SetDeadline(time.Time{}) // that of its last request may be over
-	raw, err := conn.SyscallConn()
+	if over, is := conn.(*tls.Conn); is {
+		conn = over.NetConn() // nothing is left in between: an answer was read to its end
+	}
+	plain, is := conn.(*net.TCPConn)
+	if !is {
+		return false
+	}
+	raw, err := plain.SyscallConn()
 	if err != nil {
 		return false
 	}

@@ -62,7 +62,7 @@ func (e *exchange) read(a *fasthttp.Response, q request) {
 		return
 	}
 	if ct, _, _ := strings.Cut(string(a.Header.ContentType()), ";"); strings.TrimSpace(ct) != "application/json" {
-		e.fail(BadBody, fmt.Sprintf("Content-Type %q, not application/json", ct))
+		e.fail(BadBody, fmt.Sprintf("Content-Type %q, not application/json: %s", ct, excerpt(a.Body())))
 		return
 	}
 	least := int64(0) // of a session that is not there

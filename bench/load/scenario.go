@@ -53,6 +53,8 @@ var Settings = []Setting{
 	{"check-shares", "", "", "prove that the servers' shares are those of their weights, by a chi-squared test", func(c *Config, v string) error { return parseSwitch(&c.CheckShares, v) }},
 	{"user-prefix", "P", "u", "beginning of the users' names", func(c *Config, v string) error { c.UserPrefix = v; return nil }},
 	{"seed", "N", "1", "of everything that is drawn at random", setSeed},
+	{"secret-file", "FILE", "the environment's VIPBENCH_SECRET, or none", "FILE with the secret that a session server asks for: a word, or Redis's user and password", func(c *Config, v string) error { c.SecretFile = v; return nil }},
+	{"ca-file", "FILE", "the system's", "FILE with the certificates, in PEM, by which to know a target over TLS", func(c *Config, v string) error { c.CAFile = v; return nil }},
 	{"no-probe", "", "", "do not try the page once before the load", func(c *Config, v string) error { return parseSwitch(&c.NoProbe, v) }},
 }
 

@@ -20,10 +20,10 @@ type Target string
 
 // The kinds of target.
 const (
-	Counter  Target = "counter"  // the counter page, over HTTP: http://HOST[:80]/PATH
+	Counter  Target = "counter"  // the counter page, over HTTP: http://HOST[:80]/PATH, or https
 	Plain    Target = "plain"    // any page, over HTTP, of which only the status is looked at: the same with Config.Plain
-	Sessiond Target = "sessiond" // sessiond's HTTP API: sessiond://HOST:PORT[/NAMESPACE]
-	Redis    Target = "redis"    // a server of Redis's protocol: redis://HOST[:6379]
+	Sessiond Target = "sessiond" // sessiond's HTTP API: sessiond://HOST:PORT[/NAMESPACE], or sessionds over TLS
+	Redis    Target = "redis"    // a server of Redis's protocol: redis://HOST[:6379], or rediss over TLS
 	TCP      Target = "tcp"      // one line there and one back over TCP, for a director alone: tcp://HOST:PORT
 )
 
@@ -34,7 +34,11 @@ func (t Target) Verified() bool { return t != Plain && t != TCP }
 var schemes = map[string]struct {
 	kind Target
 	port uint16
-}{"http": {Counter, 80}, "sessiond": {Sessiond, 0}, "redis": {Redis, 6379}, "tcp": {TCP, 0}}
+	tls  bool
+}{
+	"http": {Counter, 80, false}, "sessiond": {Sessiond, 0, false}, "redis": {Redis, 6379, false}, "tcp": {TCP, 0, false},
+	"https": {Counter, 443, true}, "sessionds": {Sessiond, 0, true}, "rediss": {Redis, 6379, true},
+}
 
 // Target is the kind of the target, as the URL says it.
 func (c Config) Target() Target {
@@ -53,15 +57,17 @@ func (c Config) checkURL() error {
 	s, known := schemes[u.Scheme]
 	switch {
 	case !known:
-		return fmt.Errorf("URL must begin with http://, sessiond://, redis:// or tcp://, not %q", c.URL)
+		return fmt.Errorf("URL must begin with http://, sessiond://, redis:// or tcp://, or https://, sessionds:// or rediss:// for TLS, not %q", c.URL)
 	case u.Hostname() == "":
 		return fmt.Errorf("URL %q has no host", c.URL)
 	case u.User != nil:
-		return errors.New("URL must not have a user and password")
+		return errors.New("URL must not have a user and password: results show it. Give a session server's by secret-file")
 	case u.Port() == "" && s.port == 0:
 		return fmt.Errorf("URL %q has no port", c.URL)
 	case c.Plain && s.kind != Counter:
-		return errors.New("only a page over http can be plain")
+		return errors.New("only a page over http or https can be plain")
+	case c.CAFile != "" && !s.tls:
+		return errors.New("ca-file is only for a target over TLS")
 	case s.kind == Counter && !c.Plain && u.Query().Has("user"):
 		return errors.New("URL must not have the query parameter user: each virtual user has its own")
 	case s.kind == Sessiond:
@@ -89,6 +95,10 @@ func resolve(ctx context.Context, cfg Config) (*target, error) {
 			return nil, fmt.Errorf("%w: port %q of the URL is not 1 to 65535", ErrConfig, s)
 		}
 	}
+	secure, err := cfg.secure(u.Hostname(), schemes[u.Scheme].tls)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
@@ -96,19 +106,19 @@ func resolve(ctx context.Context, cfg Config) (*target, error) {
 		return nil, fmt.Errorf("%w: resolve %s: %w", ErrUnreachable, u.Hostname(), err)
 	}
 	return &target{
-		kind: cfg.Target(), protocol: newProtocol(cfg, u), addr: netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), origin: u,
+		kind: cfg.Target(), protocol: newProtocol(cfg, u, secure.secret), tls: secure.tls, addr: netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), origin: u,
 		timeout: cfg.Timeout, keepAlive: cfg.KeepAlive, connected: func() {},
 	}, nil
 }
 
-func newProtocol(cfg Config, u *url.URL) protocol {
+func newProtocol(cfg Config, u *url.URL, secret string) protocol {
 	switch cfg.Target() {
 	case Plain:
 		return newPlainPage(u, cfg.KeepAlive)
 	case Sessiond:
-		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: sessiondAPI{host: u.Host, path: "/v1/" + namespaceOf(u) + "/sessions"}}
+		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: newSessiondAPI(u, secret)}
 	case Redis:
-		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: redisStore{locks: cfg.Parallel.most() > 1}}
+		return direct{server: u.Host, keepAlive: cfg.KeepAlive, store: redisStore{locks: cfg.Parallel.most() > 1, login: strings.Fields(secret)}}
 	case TCP:
 		return lineEcho{}
 	}

@@ -29,9 +29,9 @@ type user struct {
 	jar      *cookiejar.Jar
 	cookies  []byte // the Cookie header
 	baked    time.Time
-	id       string       // of its session, where no page keeps it in a cookie
-	conn     *net.TCPConn // kept between requests, or nil
-	used     time.Time    // when it was last used
+	id       string    // of its session, where no page keeps it in a cookie
+	conn     net.Conn  // kept between requests, or nil
+	used     time.Time // when it was last used
 	verifier *Verifier
 }
 

@@ -126,7 +126,7 @@ Loads the counter page at URL, which should lead through the VIP, with virtual u
 proves that every acknowledged request raised the user's session count by exactly one. See docs/engineer.md.
 
 URL is http://HOST/PATH of a counter page or, with --plain, of any page; sessiond://HOST:PORT/NAMESPACE or redis://HOST:PORT
-for a session server; or tcp://HOST:PORT for a director alone.
+for a session server; or tcp://HOST:PORT for a director alone. https://, sessionds:// and rediss:// are those over TLS.
 
 A scenario file has an option a line, without the hyphens, and the line "url URL"; options on the command line come on top.
 DIST is a distribution: 2000, 500-8k (equally likely), ~2000 (exponential, with this mean), 90%500,10%~8k.

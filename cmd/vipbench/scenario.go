@@ -9,6 +9,9 @@ import (
 	"github.com/lvsession/lvsession/bench/load"
 )
 
+// secretVariable is the environment's variable with the secret of a session server.
+const secretVariable = "VIPBENCH_SECRET"
+
 // scenario is what the command line says of the load: a file, and settings that come on top of it.
 type scenario struct {
 	file     string
@@ -51,6 +54,9 @@ func (s *scenario) config(args []string) (load.Config, error) {
 	}
 	if len(args) == 1 {
 		c.URL = args[0]
+	}
+	if c.Target() == load.Sessiond || c.Target() == load.Redis {
+		c.Secret = os.Getenv(secretVariable)
 	}
 	c = c.Defaults()
 	return c, c.Check()

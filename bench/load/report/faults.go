@@ -26,6 +26,8 @@ func (p *printer) faults(r *load.Result) {
 
 func recovery(f load.Fault) string {
 	switch {
+	case f.Error != "":
+		return "failed"
 	case !f.Disturbed:
 		return "not felt"
 	case !f.Recovered:

@@ -30,7 +30,7 @@ func TestTextTellsPhasesFaultsAndLimits(t *testing.T) {
 		"vipbench was at its own limits", "it used 2.00 of its 2 cores",
 		"ramp    5.000  9.000  10 to 1,000         2,020       3",
 		"kill web1          2.000       2.000       3              0.500",
-		"not felt", "not within 2.000", `run \x1b[31m failed: exit status 1 no\a`, "recovered when calm",
+		"failed: exit status 1", "not within 2.000", `run \x1b[31m failed: exit status 1 no\a`, "recovered when calm",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.String())

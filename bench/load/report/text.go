@@ -104,17 +104,25 @@ func turns(c load.Config) string {
 func (p *printer) requests(r *load.Result) {
 	rows := [][]string{
 		{"requests", "planned", "acknowledged", "errors", "retries", "connections", "seconds", "acknowledged/s"},
-		{"number", thousands(r.Planned), thousands(r.Acknowledged), thousands(r.ErrorsTotal), thousands(r.Retries),
+		{"number", planned(r), thousands(r.Acknowledged), thousands(r.ErrorsTotal), thousands(r.Retries),
 			thousands(r.Connections), decimal(time.Duration(r.Elapsed).Seconds(), 2), decimal(r.Throughput, 0)},
 	}
 	p.table(rows)
 	switch r.Ended {
 	case load.OutOfTime:
-		p.printf("The load ended early: its duration was over.\n")
+		p.printf("The load ended because its duration was over.\n")
 	case load.Interrupted:
 		p.printf("The load was interrupted; requests cut in flight: %s.\n", thousands(r.Interrupted))
 	}
 	p.printf("\n")
+}
+
+// planned is how many requests were to be made, if anything but the load's duration bounds them.
+func planned(r *load.Result) string {
+	if r.Config.Duration > 0 && r.Planned > load.MaxRequests-load.MaxUsers {
+		return "no limit"
+	}
+	return thousands(r.Planned)
 }
 
 func (p *printer) latency(r *load.Result) {
