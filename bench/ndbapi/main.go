@@ -57,6 +57,7 @@ func parse() (o options, err error) {
 }
 
 func (o options) run(ctx context.Context) error {
+	ndb.RaiseProcs() // as sessiond does
 	dir, err := os.MkdirTemp("", "lvsession-bench-")
 	if err != nil {
 		return err

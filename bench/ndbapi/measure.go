@@ -64,7 +64,7 @@ type result struct {
 var sideNames = []string{"one statement each", "store by SQL", "store by NDB API"}
 
 // mode is the yardstick's for a mix, "" where it has none.
-var mode = map[string]string{"read": "read", "cycle": "cycle"}
+var mode = map[string]string{"read": "read", "write": "write", "cycle": "cycle"}
 
 func (o options) measure(ctx context.Context, r *rig) ([]*result, error) {
 	var results []*result

@@ -41,7 +41,12 @@ func (n *ndbNode) flags(flags *flag.FlagSet) {
 }
 
 func openNDB(ctx context.Context, n ndbNode, log *slog.Logger) (sessionstore.Store, error) {
-	return ndb.OpenAPI(ctx, ndb.APIOptions{Connect: n.connect, Database: n.database, Log: log})
+	s, err := ndb.OpenAPI(ctx, ndb.APIOptions{Connect: n.connect, Database: n.database, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	ndb.RaiseProcs()
+	return s, nil
 }
 
 // checkTables tells whether the settings name the tables that --store needs, and no others.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"time"
 
 	"github.com/lvsession/lvsession/schema"
@@ -107,6 +109,15 @@ func OpenAPI(ctx context.Context, o APIOptions) (*APIStore, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// RaiseProcs raises GOMAXPROCS by the reads' lanes, unless the environment sets it. It is for a program that serves an [APIStore]: a
+// call into C keeps one of Go's processors until the runtime's monitor takes it away, and with one processor a core the
+// lanes that wait for data nodes would keep the cores from everything else.
+func RaiseProcs() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + apiLanes)
+	}
 }
 
 // checkSchema opens the tables and compares their version with the program's.

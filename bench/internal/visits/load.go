@@ -32,18 +32,19 @@ type visit func(ctx context.Context, s Side, client int, key sessionstore.Key, p
 type Mix struct {
 	Name  string
 	What  string
-	visit visit
+	begin func() visit // of one client's visits
 	// Targets at full concurrency: how many times the reference's rate, and what part of its p99. 0 means none.
 	Rate, P99 float64
 }
 
 // Mixes are all that can be measured.
 var Mixes = []Mix{
-	{"read", "read", read, 6, 1. / 5},
-	{"cycle", "read, then write", cycle, 2.5, 1. / 2},
-	{"php", "read, then touch, one in ten writes", php(0), 5, 0},
-	{"coarse", "the same, ours with coarse touches", php(coarsely), 0, 0},
-	{"lease", "lock, read, write, unlock", lease, 0, 0},
+	{"read", "read", always(read), 6, 1. / 5},
+	{"write", "write", write, 0, 0},
+	{"cycle", "read, then write", always(cycle), 2.5, 1. / 2},
+	{"php", "read, then touch, one in ten writes", always(php(0)), 5, 0},
+	{"coarse", "the same, ours with coarse touches", always(php(coarsely)), 0, 0},
+	{"lease", "lock, read, write, unlock", always(lease), 0, 0},
 }
 
 // Find returns the mix of a name.
@@ -54,6 +55,24 @@ func Find(name string) (Mix, bool) {
 		}
 	}
 	return Mix{}, false
+}
+
+// always is for visits that need nothing of those before.
+func always(v visit) func() visit { return func() visit { return v } }
+
+// write begins visits that write, and read only a session's version before its first write.
+func write() visit {
+	versions := map[sessionstore.Key]uint64{}
+	return func(ctx context.Context, s Side, client int, key sessionstore.Key, payload []byte) (err error) {
+		version, known := versions[key]
+		if !known {
+			if version, err = s.read(ctx, client, key); err != nil {
+				return err
+			}
+		}
+		versions[key] = version + 1
+		return s.write(ctx, client, key, version, payload)
+	}
 }
 
 func read(ctx context.Context, s Side, client int, key sessionstore.Key, _ []byte) error {
@@ -186,7 +205,7 @@ func (o Options) Apply(ctx context.Context, s Side, m Mix, clients int) (Outcome
 	for client := range clients {
 		all[client] = figures.Histogram()
 		group.Go(func() error {
-			payload := figures.Payload(o.Payload)
+			payload, visit := figures.Payload(o.Payload), m.begin()
 			own := (o.Sessions - client + o.Clients - 1) / o.Clients
 			for {
 				figures.Renew(payload)
@@ -194,7 +213,7 @@ func (o Options) Apply(ctx context.Context, s Side, m Mix, clients int) (Outcome
 				if began.After(end) {
 					return nil
 				}
-				if err := m.visit(ctx, s, client, Key(client+o.Clients*rand.IntN(own)), payload); err != nil {
+				if err := visit(ctx, s, client, Key(client+o.Clients*rand.IntN(own)), payload); err != nil {
 					return err
 				}
 				visits.Add(1)
