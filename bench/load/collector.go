@@ -274,7 +274,7 @@ func (c *collector) snapshot(planned int64) Snapshot {
 		Errors: c.r.ErrorsTotal, Violations: c.r.ViolationsTotal,
 		InFlight: c.inFlight(),
 		P50:      c.latency.At(50), P99: c.latency.At(99),
-		Phase: c.phases.at(c.since(now)).Name,
+		Phase: c.phases.at(c.since(now)).Name, Fault: c.watch.latest(),
 	}
 	if n := len(c.series.list); n > 0 {
 		s.Second = c.series.list[n-1]

@@ -161,6 +161,16 @@ func (w *watch) begin(i int, at Millis, before Histogram, failed int64) {
 	}
 }
 
+// latest is the fault that was begun last; one without a name if none was.
+func (w *watch) latest() Fault {
+	for i := len(w.faults) - 1; i >= 0; i-- {
+		if w.states[i].begun {
+			return w.faults[i]
+		}
+	}
+	return Fault{}
+}
+
 // next is when the next fault after i began; it may lie ahead.
 func (w *watch) next(i int) (Millis, bool) {
 	for j := i + 1; j < len(w.faults); j++ {

@@ -29,6 +29,7 @@ type Snapshot struct {
 	InFlight     int64
 	P50, P99     time.Duration // latency so far
 	Phase        string        // under way
+	Fault        Fault         // the latest that was begun, without what is judged later; none if it has no name
 	Second       Second        // the last complete one, zero before that
 }
 

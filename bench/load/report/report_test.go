@@ -3,9 +3,11 @@ package report
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -135,17 +137,20 @@ func TestProgressShowsTheLastSecond(t *testing.T) {
 	var b bytes.Buffer
 	p := NewProgress(&b, func() int { return 80 })
 	second := load.Second{Begun: 400, Acknowledged: 400, P99: 7 * ms, Servers: map[string]int64{"web2": 100, "web1\x1b": 300}}
+	kill := load.Fault{FaultPlan: load.FaultPlan{Name: "kill web1"}, Began: 250 * ms, Ended: 500 * ms}
 	for range 4 { // the same second is counted once
-		p.Show(load.Snapshot{Elapsed: time.Second, Phase: "rush", Second: second})
+		p.Show(load.Snapshot{Elapsed: time.Second, Phase: "rush", Fault: kill, Second: second})
 	}
 	second.At, second.Servers = load.Millis(time.Second), map[string]int64{"web2": 200}
-	p.Show(load.Snapshot{Elapsed: 2 * time.Second, Phase: "rush", Second: second})
-	frames := strings.Split(b.String(), "\x1b[2A\r\x1b[J")
+	p.Show(load.Snapshot{Elapsed: 2 * time.Second, Phase: "rush", Fault: kill, Second: second})
+	frames := strings.Split(b.String(), "\x1b[5A\r\x1b[J")
 	if len(frames) != 5 || strings.Contains(frames[4], "\x1b") {
 		t.Fatalf("%q", frames)
 	}
 	lines := strings.Split(frames[4], "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[1], "phase rush, last second: begun 400  acknowledged 400") || lines[2] != `servers:  web1\x1b 50.00%  web2 50.00%` {
+	if len(lines) != 6 || !strings.HasSuffix(lines[1], "violations 0") || lines[2] != "fault: kill web1 at 0.250 s, ended at 0.500 s" ||
+		!strings.HasPrefix(lines[3], "phase rush, last second:  begun 400  acknowledged 400") || !strings.HasPrefix(lines[4], "  p50 ") ||
+		lines[5] != `servers:  web1\x1b 50.00%  web2 50.00%` {
 		t.Errorf("%q", lines)
 	}
 	for _, l := range lines {
@@ -153,6 +158,33 @@ func TestProgressShowsTheLastSecond(t *testing.T) {
 			t.Errorf("%d columns: %q", len(l), l)
 		}
 	}
+}
+
+// However the terminal's width changes, each frame begins where the one before began, and no line is wider than the terminal.
+func TestProgressOnResizedTerminal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b bytes.Buffer
+		width := 80
+		p := NewProgress(&b, func() int { return width })
+		second := load.Second{Begun: 400, Servers: map[string]int64{}}
+		for i := range rapid.IntRange(0, 30).Draw(t, "servers") {
+			second.Servers[fmt.Sprintf("web%d", i)] = 7
+		}
+		shown := 0 // rows of the frame before, as this width breaks them
+		for range 5 {
+			b.Reset()
+			p.Show(load.Snapshot{Elapsed: time.Second, Phase: "wörk", Second: second, InFlight: rapid.Int64Range(0, 1e9).Draw(t, "in flight")})
+			before, frame, _ := strings.Cut(b.String(), "\r\x1b[J")
+			if want := fmt.Sprintf("\x1b[%dA", shown-1); shown > 1 && before != want || shown < 2 && before != "" {
+				t.Fatalf("%q, want %q", before, want)
+			}
+			width = rapid.IntRange(1, 150).Draw(t, "width")
+			shown = 0
+			for _, l := range strings.Split(frame, "\n") {
+				shown += max(1, (utf8.RuneCountInString(l)+width-1)/width)
+			}
+		}
+	})
 }
 
 func TestProgressElsewhere(t *testing.T) {
