@@ -38,6 +38,7 @@ type attachments struct {
 	hooks []hook
 	only  []string // names; empty means all
 	log   *slog.Logger
+	short *ebpf.Map // where shortcuts are noted; may be nil
 
 	last bool // programs of other versions are to see packets first: see predecessor
 
@@ -63,7 +64,7 @@ func (a *attachment) close() {
 // follow brings the programs to the interfaces there are, and goes on doing so as they come and go until stop, which
 // returns when that has ended.
 func (a *attachments) follow() (stop func(), err error) {
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_TC)
 	if err != nil {
 		return nil, fmt.Errorf("follow the interfaces: %w", err)
 	}
@@ -128,6 +129,11 @@ func (a *attachments) refresh() error {
 		}
 		delete(a.refuse, index)
 		a.log.Info("attached", "interface", name, "by", a.by())
+	}
+	if a.short != nil {
+		if err := refreshShortcuts(a.short); err != nil {
+			return err
+		}
 	}
 	if len(a.at) == 0 {
 		return failed

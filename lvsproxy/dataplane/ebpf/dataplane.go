@@ -145,6 +145,7 @@ func (d *Dataplane) start() error {
 	}
 	a := newAttachments(pins, k.hooks(), d.options)
 	a.last = len(predecessors) > 0
+	a.short = k.objects.Shortcuts
 	unfollow, err := a.follow()
 	if err != nil {
 		k.close()

@@ -274,6 +274,9 @@ func (k *kernel) front(s *service.Service, before *front) (*front, error) {
 	if err := k.registry.Put(key, id); err != nil {
 		return nil, fmt.Errorf("register the service: %w", err)
 	}
+	if err := k.expect(s.ID().Addr.Port()); err != nil {
+		return nil, err
+	}
 	f := &front{service: s, id: id, servers: map[netip.AddrPort]uint32{}, listed: map[uint32]bool{}}
 	var there bpf.KernelService
 	f.taken = k.objects.Services.Lookup(key, &there) == nil
@@ -290,6 +293,27 @@ func (k *kernel) front(s *service.Service, before *front) (*front, error) {
 		}
 	}
 	return f, nil
+}
+
+// expect has what is sent to a port looked for among the connections of clients first; port 0 stands for all.
+func (k *kernel) expect(port uint16) error {
+	table := k.objects.VirtualPorts
+	if port == 0 {
+		for word := range table.MaxEntries() {
+			if err := table.Put(word, ^uint64(0)); err != nil {
+				return fmt.Errorf("note the ports of a service: %w", err)
+			}
+		}
+		return nil
+	}
+	word, bits := uint32(port/64), uint64(0)
+	if err := table.Lookup(word, &bits); err != nil {
+		return fmt.Errorf("read the ports of services: %w", err)
+	}
+	if err := table.Put(word, bits|1<<(port%64)); err != nil {
+		return fmt.Errorf("note the port of a service: %w", err)
+	}
+	return nil
 }
 
 // closeFront has a service take no new connections.

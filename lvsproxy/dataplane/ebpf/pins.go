@@ -17,7 +17,7 @@ const DefaultPin = "/sys/fs/bpf/lvsproxy"
 
 // schema is the version of the maps' layout: v and a number. One that cannot go on with the maps of another has a folder of its
 // own. All versions have maps services, conns and halves, and a connection in those a field expires: see predecessor.
-const schema = "v1"
+const schema = "v2"
 
 // ErrInUse is wrapped where another process keeps the same maps.
 var ErrInUse = errors.New("another lvsproxy keeps the maps")

@@ -66,7 +66,10 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 	if (p->ttl <= 1)
 		return drop(DROP_TTL);
 	__u32 outer = c->forward == FORWARD_IPIP ? outer_bytes(p) : 0;
-	long rc = way(skb, p, &p->flow.from, &c->rip, outer, &c->to_server, &fib);
+	__u32 id = c->server;
+	struct server *server = bpf_map_lookup_elem(&servers, &id);
+	/* One way to a server for all clients, as with IPVS. 0 is nobody's number. */
+	long rc = way(skb, p, 0, &c->rip, outer, server && id ? &server->hop : 0, &fib);
 
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
@@ -318,12 +321,38 @@ __noinline int fresh(struct __sk_buff *skb, struct packet *p)
 	return towards(skb, p, &c);
 }
 
+/* from_client guesses which way a packet goes, so that it is looked for first where it is: each place that it is not in is memory that
+ * nobody has touched lately. */
+static __always_inline int from_client(struct packet *p)
+{
+	__u32 port = bpf_ntohs(p->flow.to_port), word = port / 64;
+	__u64 *bits = bpf_map_lookup_elem(&virtual_ports, &word);
+
+	return bits && *bits >> port % 64 & 1;
+}
+
+#define NOBODYS 0x100 /* besides TC_ACT_* */
+
+/* answered sends on what a server has sent, if it is of a connection, or of a half-open one. */
+static __noinline int answered(struct __sk_buff *skb, struct packet *p, int half)
+{
+	struct flow *client = half ? bpf_map_lookup_elem(&half_replies, &p->flow) : bpf_map_lookup_elem(&replies, &p->flow);
+
+	if (!client)
+		return NOBODYS;
+	struct conn *c = half ? bpf_map_lookup_elem(&halves, client) : bpf_map_lookup_elem(&conns, client);
+
+	if (!c || expired(c))
+		return NOBODYS;
+	step(c, p, FROM_SERVER);
+	return back(skb, p, c, client);
+}
+
 SEC("tc")
 int ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct conn *c;
-	struct flow *client;
 
 	if (skb->pkt_type != PACKET_HOST)
 		return TC_ACT_UNSPEC; /* another machine's, which a switch did not know, or that somebody listens to */
@@ -339,8 +368,20 @@ int ingress(struct __sk_buff *skb)
 	default:
 		return error(skb);
 	}
-	int opening = p.flow.protocol == IPPROTO_TCP && p.l4 && (p.flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN;
+	__u8 syn = p.flow.protocol == IPPROTO_TCP && p.l4 ? p.flags & (FLAG_SYN | FLAG_ACK) : 0; /* else it is 0, or an ACK */
+	int opening = syn == FLAG_SYN, accepting = syn == (FLAG_SYN | FLAG_ACK);
+	int sent = from_client(&p), verdict;
 
+	if (!sent && accepting) {
+		verdict = answered(skb, &p, 1);
+		if (verdict != NOBODYS)
+			return verdict;
+	}
+	if (!sent) {
+		verdict = answered(skb, &p, 0);
+		if (verdict != NOBODYS)
+			return verdict;
+	}
 	c = bpf_map_lookup_elem(&conns, &p.flow);
 	if (c) {
 		if (!expired(c) && !(opening && c->state >= STATE_FIN_WAIT && c->state <= STATE_LAST_ACK)) {
@@ -350,20 +391,21 @@ int ingress(struct __sk_buff *skb)
 		forget(&p.flow, c, 0);
 		return fresh(skb, &p);
 	}
-	client = bpf_map_lookup_elem(&replies, &p.flow);
-	if (client) {
-		c = bpf_map_lookup_elem(&conns, client);
-		if (c && !expired(c)) {
-			step(c, &p, FROM_SERVER);
-			return back(skb, &p, c, client);
-		}
+	if (sent && !opening) {
+		verdict = answered(skb, &p, 0);
+		if (verdict != NOBODYS)
+			return verdict;
+	}
+	if (!sent && !accepting) {
+		verdict = answered(skb, &p, 1);
+		if (verdict != NOBODYS)
+			return verdict;
 	}
 	c = bpf_map_lookup_elem(&halves, &p.flow);
 	if (c) {
-		if (!expired(c) && !(c->state == STATE_CLOSE && (p.flags & (FLAG_SYN | FLAG_ACK)) == FLAG_SYN)) {
+		if (!expired(c) && !(c->state == STATE_CLOSE && opening)) {
 			step(c, &p, c->forward == FORWARD_MASQ ? FROM_CLIENT : FROM_CLIENT_ONLY);
-			int verdict = towards(skb, &p, c);
-
+			verdict = towards(skb, &p, c);
 			if (c->state != STATE_SYN_RECV)
 				promote(&p.flow, c); /* after which its place may be another's */
 			return verdict;
@@ -371,13 +413,10 @@ int ingress(struct __sk_buff *skb)
 		forget(&p.flow, c, 1);
 		return fresh(skb, &p);
 	}
-	client = bpf_map_lookup_elem(&half_replies, &p.flow);
-	if (client) {
-		c = bpf_map_lookup_elem(&halves, client);
-		if (c && !expired(c)) {
-			step(c, &p, FROM_SERVER);
-			return back(skb, &p, c, client);
-		}
+	if (sent && !opening) {
+		verdict = answered(skb, &p, 1);
+		if (verdict != NOBODYS)
+			return verdict;
 	}
 	return fresh(skb, &p);
 }

@@ -85,6 +85,7 @@ func flow(i, services int) (client, vip netip.AddrPort) {
 func (x *table) fill(flows, services int) {
 	x.t.Helper()
 	f := families[0]
+	x.expect(func(int) bool { return true })
 	for i := range services {
 		x.service(uint32(1+i%60), netip.AddrPortFrom(f.vip, uint16(80+i)), protocolTCP, netip.AddrPortFrom(f.masq, 8080), KernelForwardFORWARD_MASQ, nil)
 	}

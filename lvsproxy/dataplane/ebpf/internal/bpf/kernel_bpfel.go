@@ -28,7 +28,6 @@ type KernelConn struct {
 	Port     uint16
 	Zero     uint32
 	Rip      KernelAddress
-	ToServer KernelNextHop
 	ToClient KernelNextHop
 }
 
@@ -103,7 +102,8 @@ type KernelNextHop struct {
 	Dmac    [6]uint8
 	Smac    [6]uint8
 	Mtu     uint16
-	Zero    uint16
+	Peer    uint8
+	Zero    uint8
 }
 
 type KernelScheduler uint32
@@ -128,6 +128,7 @@ type KernelServer struct {
 	Weight  uint32
 	Upper   uint32
 	Lower   uint32
+	Hop     KernelNextHop
 }
 
 type KernelService struct {
@@ -213,9 +214,11 @@ const (
 	KernelMapServers           = "servers"
 	KernelMapServices          = "services"
 	KernelMapSettings          = "settings"
+	KernelMapShortcuts         = "shortcuts"
 	KernelMapSlots             = "slots"
 	KernelMapTallies           = "tallies"
 	KernelMapTemplates         = "templates"
+	KernelMapVirtualPorts      = "virtual_ports"
 	KernelProgDecapsulate      = "decapsulate"
 	KernelProgIngress          = "ingress"
 	KernelVarUnusedDrop        = "unused_drop"
@@ -275,21 +278,23 @@ type KernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelMapSpecs struct {
-	Conns       *ebpf.MapSpec `ebpf:"conns"`
-	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
-	Drops       *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
-	HalfReplies *ebpf.MapSpec `ebpf:"half_replies"`
-	Halves      *ebpf.MapSpec `ebpf:"halves"`
-	Loads       *ebpf.MapSpec `ebpf:"loads"`
-	Replies     *ebpf.MapSpec `ebpf:"replies"`
-	Servers     *ebpf.MapSpec `ebpf:"servers"`
-	Services    *ebpf.MapSpec `ebpf:"services"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	Tallies     *ebpf.MapSpec `ebpf:"tallies"`
-	Templates   *ebpf.MapSpec `ebpf:"templates"`
+	Conns        *ebpf.MapSpec `ebpf:"conns"`
+	Drafts       *ebpf.MapSpec `ebpf:"drafts"`
+	Drops        *ebpf.MapSpec `ebpf:"drops"`
+	Endpoints    *ebpf.MapSpec `ebpf:"endpoints"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	HalfReplies  *ebpf.MapSpec `ebpf:"half_replies"`
+	Halves       *ebpf.MapSpec `ebpf:"halves"`
+	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	Replies      *ebpf.MapSpec `ebpf:"replies"`
+	Servers      *ebpf.MapSpec `ebpf:"servers"`
+	Services     *ebpf.MapSpec `ebpf:"services"`
+	Settings     *ebpf.MapSpec `ebpf:"settings"`
+	Shortcuts    *ebpf.MapSpec `ebpf:"shortcuts"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	Tallies      *ebpf.MapSpec `ebpf:"tallies"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	VirtualPorts *ebpf.MapSpec `ebpf:"virtual_ports"`
 }
 
 // KernelVariableSpecs contains global variables before they are loaded into the kernel.
@@ -323,21 +328,23 @@ func (o *KernelObjects) Close() error {
 //
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelMaps struct {
-	Conns       *ebpf.Map `ebpf:"conns"`
-	Drafts      *ebpf.Map `ebpf:"drafts"`
-	Drops       *ebpf.Map `ebpf:"drops"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	Fragments   *ebpf.Map `ebpf:"fragments"`
-	HalfReplies *ebpf.Map `ebpf:"half_replies"`
-	Halves      *ebpf.Map `ebpf:"halves"`
-	Loads       *ebpf.Map `ebpf:"loads"`
-	Replies     *ebpf.Map `ebpf:"replies"`
-	Servers     *ebpf.Map `ebpf:"servers"`
-	Services    *ebpf.Map `ebpf:"services"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	Tallies     *ebpf.Map `ebpf:"tallies"`
-	Templates   *ebpf.Map `ebpf:"templates"`
+	Conns        *ebpf.Map `ebpf:"conns"`
+	Drafts       *ebpf.Map `ebpf:"drafts"`
+	Drops        *ebpf.Map `ebpf:"drops"`
+	Endpoints    *ebpf.Map `ebpf:"endpoints"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	HalfReplies  *ebpf.Map `ebpf:"half_replies"`
+	Halves       *ebpf.Map `ebpf:"halves"`
+	Loads        *ebpf.Map `ebpf:"loads"`
+	Replies      *ebpf.Map `ebpf:"replies"`
+	Servers      *ebpf.Map `ebpf:"servers"`
+	Services     *ebpf.Map `ebpf:"services"`
+	Settings     *ebpf.Map `ebpf:"settings"`
+	Shortcuts    *ebpf.Map `ebpf:"shortcuts"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	Tallies      *ebpf.Map `ebpf:"tallies"`
+	Templates    *ebpf.Map `ebpf:"templates"`
+	VirtualPorts *ebpf.Map `ebpf:"virtual_ports"`
 }
 
 func (m *KernelMaps) Close() error {
@@ -354,9 +361,11 @@ func (m *KernelMaps) Close() error {
 		m.Servers,
 		m.Services,
 		m.Settings,
+		m.Shortcuts,
 		m.Slots,
 		m.Tallies,
 		m.Templates,
+		m.VirtualPorts,
 	)
 }
 

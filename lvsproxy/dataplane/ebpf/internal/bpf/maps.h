@@ -13,6 +13,14 @@ struct {
 	__type(value, struct service);
 } services SEC(".maps");
 
+/* virtual_ports: a bit for each port, set if a service has it, or had it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536 / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} virtual_ports SEC(".maps");
+
 /* slots: by a service's number, what its scheduler picks from: element 0 is how many slots there are, element 1 how many
  * picks were made, and the slots follow, each a server's number. A change of the table puts another array in the place. */
 struct slots {
@@ -103,6 +111,15 @@ struct {
 	__type(key, struct fragment_key);
 	__type(value, struct fragment);
 } fragments SEC(".maps");
+
+/* shortcuts: the interfaces, by index, whose packets may be given to the other end as if they had arrived there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 12);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} shortcuts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

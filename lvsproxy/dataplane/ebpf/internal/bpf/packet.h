@@ -227,8 +227,14 @@ static __always_inline __u32 segment_bytes(struct __sk_buff *skb, struct packet 
 	return p->l4 - L3 + header + skb->gso_size;
 }
 
+/* What way returns besides BPF_FIB_LKUP_RET_*. */
+enum {
+	WAY_REMEMBERED = 0x100,
+	WAY_SHORTCUT, /* likewise, and the interface is one */
+};
+
 /* way finds out how a packet, with an outer header of so many bytes, gets to an address, as the machine's routes say, or said
- * within the last second. */
+ * within the last second. Without from, the answer is the same for whoever sent the packet. */
 static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct address *from, struct address *to,
 				__u32 outer, struct next_hop *hop, struct bpf_fib_lookup *fib)
 {
@@ -239,7 +245,7 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 		fib->ifindex = hop->ifindex;
 		__builtin_memcpy(fib->dmac, hop->dmac, 6);
 		__builtin_memcpy(fib->smac, hop->smac, 6);
-		return BPF_FIB_LKUP_RET_SUCCESS;
+		return hop->peer ? WAY_SHORTCUT : WAY_REMEMBERED;
 	}
 
 	fib->ifindex = skb->ingress_ifindex;
@@ -247,11 +253,13 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 	fib->tot_len = bytes > 0xffff ? 0xffff : bytes;
 	if (p->v6) {
 		fib->family = AF_INET6;
-		__builtin_memcpy(fib->ipv6_src, from, 16);
+		if (from)
+			__builtin_memcpy(fib->ipv6_src, from, 16);
 		__builtin_memcpy(fib->ipv6_dst, to, 16);
 	} else {
 		fib->family = AF_INET;
-		__builtin_memcpy(&fib->ipv4_src, from->bytes + 12, 4);
+		if (from)
+			__builtin_memcpy(&fib->ipv4_src, from->bytes + 12, 4);
 		__builtin_memcpy(&fib->ipv4_dst, to->bytes + 12, 4);
 	}
 	long rc = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
@@ -261,6 +269,7 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 		__builtin_memcpy(hop->dmac, fib->dmac, 6);
 		__builtin_memcpy(hop->smac, fib->smac, 6);
 		hop->mtu = fib->mtu_result;
+		hop->peer = bpf_map_lookup_elem(&shortcuts, &fib->ifindex) != 0;
 		hop->until = now + 8; /* one second */
 	}
 	return rc;
@@ -270,10 +279,12 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
  * uses it, so that one that is stale is asked for: bpf_fib_lookup never does, and would go on with what a neighbour was once. */
 static __always_inline int go(struct __sk_buff *skb, struct bpf_fib_lookup *fib, long rc)
 {
-	if (rc == BPF_FIB_LKUP_RET_SUCCESS) {
+	if (rc == WAY_REMEMBERED || rc == WAY_SHORTCUT || rc == BPF_FIB_LKUP_RET_SUCCESS) {
 		bpf_skb_store_bytes(skb, 0, fib->dmac, 6, 0);
 		bpf_skb_store_bytes(skb, 6, fib->smac, 6, 0);
-		if (!fib->family) /* remembered */
+		if (rc == WAY_SHORTCUT)
+			return bpf_redirect_peer(fib->ifindex, 0);
+		if (rc == WAY_REMEMBERED)
 			return bpf_redirect(fib->ifindex, 0);
 	} else if (rc != BPF_FIB_LKUP_RET_NO_NEIGH) {
 		return drop(DROP_NO_ROUTE);

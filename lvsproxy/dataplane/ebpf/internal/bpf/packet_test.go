@@ -173,6 +173,19 @@ func (x *table) service(id uint32, vip netip.AddrPort, protocol byte, real netip
 	x.must(x.Services.Put(KernelServiceKey{Vip: KernelAddress{Bytes: vip.Addr().As16()}, Port: order(vip.Port()), Protocol: protocol}, service))
 }
 
+// expect has the program take packets to some ports for those of clients, until it is told others.
+func (x *table) expect(virtual func(port int) bool) {
+	for word := range x.VirtualPorts.MaxEntries() {
+		var bits uint64
+		for bit := range 64 {
+			if virtual(int(word)*64 + bit) {
+				bits |= 1 << bit
+			}
+		}
+		x.must(x.VirtualPorts.Put(word, bits))
+	}
+}
+
 // second has a service take turns between its server and another one.
 func (x *table) second(service, id uint32, real netip.AddrPort) {
 	x.t.Helper()
@@ -462,10 +475,26 @@ func only4(f family) []packetTest {
 	}
 }
 
-// TestPackets gives packets to the program, and looks at what becomes of them, byte by byte.
+// TestPackets gives packets to the program, and looks at what becomes of them, byte by byte. Whether it guesses right which way a
+// packet goes makes no difference.
 func TestPackets(t *testing.T) {
 	newMachine(t)
 	x := newTable(t, 1000)
+	for guess, virtual := range map[string]func(port int) bool{
+		"by port":          func(port int) bool { return 80 <= port && port <= 82 },
+		"all from clients": func(int) bool { return true },
+		"all from servers": func(int) bool { return false },
+	} {
+		before := t.Failed()
+		x.expect(virtual)
+		testPackets(t, x)
+		if !before && t.Failed() {
+			t.Errorf("where the guess is: %s", guess)
+		}
+	}
+}
+
+func testPackets(t *testing.T, x *table) {
 	for _, f := range families {
 		all := tests(f)
 		if f.vip.Is4() {

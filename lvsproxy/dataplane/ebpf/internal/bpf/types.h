@@ -51,6 +51,17 @@ enum forward {
 	FORWARD_LOCAL, /* an address of this machine, at the service's own port */
 };
 
+/* A next hop, as the machine's routes said a moment ago. */
+struct next_hop {
+	__u32 ifindex;
+	__u32 until; /* in 2^27 ns; then the routes are asked again */
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u16 mtu;
+	__u8 peer; /* the interface is a shortcut */
+	__u8 zero;
+};
+
 struct server {
 	struct address rip;
 	__be16 port;
@@ -60,6 +71,7 @@ struct server {
 	__u32 weight;  /* 0: gets no new connection */
 	__u32 upper;   /* 0: no thresholds */
 	__u32 lower;
+	struct next_hop hop; /* the programs' own: Go writes zeros */
 };
 
 /* How many connections a server has now, by IPVS's definition. The programs count, and Go takes away what was evicted. */
@@ -106,16 +118,6 @@ enum state {
 	STATES,
 };
 
-/* The next hop of one direction, as the machine's routes said a moment ago. */
-struct next_hop {
-	__u32 ifindex;
-	__u32 until; /* in 2^27 ns; then the routes are asked again */
-	__u8 dmac[6];
-	__u8 smac[6];
-	__u16 mtu;
-	__u16 zero;
-};
-
 struct conn {
 	__u32 service;
 	__u32 server;
@@ -125,7 +127,6 @@ struct conn {
 	__be16 port; /* the server's */
 	__u32 zero;
 	struct address rip;
-	struct next_hop to_server;
 	struct next_hop to_client;
 };
 
