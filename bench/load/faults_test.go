@@ -47,7 +47,7 @@ func TestFaultsAndRecovery(t *testing.T) {
 		t.Fatalf("%+v", r.Faults)
 	}
 	stop, kill, restart, nothing := r.Faults[0], r.Faults[1], r.Faults[2], r.Faults[3]
-	if stop.Error != "" || !stop.Disturbed || !stop.Recovered || !within(stop.Recovery, 700*ms, 1500*ms) || stop.Errors != 0 || !within(stop.Ended-stop.Began, 790*ms, 1500*ms) {
+	if stop.Error != "" || !stop.Disturbed || !stop.Recovered || !within(stop.Recovery, 700*ms, 2500*ms) || stop.Errors != 0 || !within(stop.Ended-stop.Began, 790*ms, 1500*ms) {
 		t.Errorf("stopped for 800 ms: %+v", stop)
 	}
 	if kill.Error != "" {
