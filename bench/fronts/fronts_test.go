@@ -20,6 +20,7 @@ func TestSideBySide(t *testing.T) {
 		need.Skip(t, "nginx has no stream module: apt-get install libnginx-mod-stream")
 	}
 	rig := namespaces.Need(t)
+	t.Chdir("../..")
 	dir, err := os.MkdirTemp("", "fronts-")
 	if err != nil {
 		t.Fatal(err)

@@ -19,18 +19,26 @@ type load struct {
 	args       []string // for wrk
 	active     int      // how many connections are busy at once, at most: more wait for each other on the machine's cores
 	bytes      bool     // the unit of work is a gigabyte, and not a request
+	visits     bool     // vipbench makes it, and not wrk
 }
 
-const bodies = "bodies"
+const (
+	bodies = "bodies"
+	visits = "visits"
+)
 
 var loads = []load{
-	{"new", "connections, a request each", "/index.html", []string{"-H", "Connection: close"}, 64, false},
-	{"kept", "requests on kept connections", "/index.html", nil, 64, false},
-	{bodies, "gigabytes, in bodies of 10 MB", "/body", nil, 10, true},
+	{"new", "connections, a request each", "/index.html", []string{"-H", "Connection: close"}, 64, false, false},
+	{"kept", "requests on kept connections", "/index.html", nil, 64, false, false},
+	{bodies, "gigabytes, in bodies of 10 MB", "/body", nil, 10, true, false},
+	{visits, "visits of a PHP page, each checked", "/counter.php", nil, 16, false, true},
 }
 
 // one measures one side once.
 func (o options) one(ctx context.Context, s *site, r *result, f *figuresOf) error {
+	if r.load.visits {
+		return o.visit(ctx, s, r, f)
+	}
 	args := append([]string{
 		"-t2", "-c" + strconv.Itoa(min(r.conns, r.load.active)), "-d" + strconv.Itoa(int(o.span.Seconds())) + "s", "--timeout", "30s", "--latency",
 	}, r.load.args...)

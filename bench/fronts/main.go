@@ -1,8 +1,12 @@
 // Command fronts measures what can stand in front of real servers, side by side: no front at all, nftables' DNAT, HAProxy,
 // nginx's stream module, and lvsproxy with each of its dataplanes. It needs root, for the network that it makes of
-// namespaces, and the Debian packages haproxy, nginx-light, libnginx-mod-stream, nftables and wrk.
+// namespaces, and the Debian packages haproxy, nginx-light, libnginx-mod-stream, nftables, wrk and php-fpm. It is run at the
+// checkout's top.
 //
 //	go run ./bench/fronts [--quick] [--rounds N]
+//
+// The last kind of load are visits of a PHP page whose sessions are in one sessiond for both real servers, made by vipbench, which
+// checks each answer. What PHP takes hides most of what a front does, as on a real site, so their CPU time is not shown.
 //
 // Of the open connections up to 64 are busy; on the others nothing moves. All sides get the same load and take turns in every
 // round; figures are medians over the rounds, with the least and the most. CPU time is that of all that takes part: client,
@@ -61,7 +65,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians over them")
 	f.DurationVar(&o.span, "span", 2*time.Second, "length of one measurement")
 	f.Var(&conns, "conns", "open connections, of which up to 64 are busy, 10 with bodies; may be repeated; default 10, 1000 and 10000, or what open files are allowed for")
-	f.Var(&o.loads, "load", "measure only this load (new, kept, bodies); may be repeated")
+	f.Var(&o.loads, "load", "measure only this load (new, kept, bodies, visits); may be repeated")
 	f.Var(&o.sides, "side", "measure only this side, by its name in the table, besides direct and no hop; may be repeated")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -137,7 +141,7 @@ func (o options) measure(ctx context.Context, s *site) ([]*result, error) {
 			for _, one := range s.sides {
 				r.sides = append(r.sides, &figuresOf{side: one})
 			}
-			if wants(o.loads, l.name) {
+			if wants(o.loads, l.name) && (!l.visits || s.vipbench != "") {
 				results = append(results, r)
 			}
 		}

@@ -19,6 +19,7 @@ const (
 	portUserspace = "8003"
 	portNftables  = "8004"
 	portMasq      = "8005"
+	portPages     = "8006" // on the real servers
 )
 
 const bodySize = 10 << 20
@@ -30,6 +31,7 @@ type settings struct {
 	Cores, Conns, Files      int
 	Host                     namespaces.Host // of real.conf
 	Port, Forward            string          // of ldirectord.cf
+	Pages                    string          // port of PHP's pages on each real server
 }
 
 // writeFiles writes what is served and all configurations.
@@ -44,7 +46,7 @@ func writeFiles(dir string) error {
 	conns := mostConns() + 100
 	s := settings{
 		Dir: dir, VIP: namespaces.VIP, Real1: namespaces.Real1IP, Real2: namespaces.Real2IP,
-		HAProxy: portHAProxy, Nginx: portNginx, Nftables: portNftables,
+		HAProxy: portHAProxy, Nginx: portNginx, Nftables: portNftables, Pages: portPages,
 		Cores: runtime.NumCPU(), Conns: conns, Files: 2*conns + 500,
 	}
 	for _, name := range []string{"haproxy.cfg", "stream.conf", "nftables.nft", "direct.lua"} {

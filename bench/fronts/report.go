@@ -81,6 +81,9 @@ var (
 func (r *result) compare(ours, peer *figuresOf) []any {
 	pair := [2]string{ours.side.name, peer.side.name}
 	rate, processor := ours.rate.Over(peer.rate), ours.processor.Over(peer.processor)
+	if r.load.visits {
+		return []any{rate, nil, ours.p50.Over(peer.p50), ours.p99.Over(peer.p99)}
+	}
 	if aim, ok := leastRate[pair]; ok {
 		rate = rate.Least(aim)
 	}

@@ -50,7 +50,9 @@ type site struct {
 	lvsproxy  string // the program
 	processes []*child.Process
 	sides     []*side
-	absent    []string // sides that are not there, and why
+	absent    []string // sides and loads that are not there, and why
+	vipbench  string   // the program; empty without visits
+	stopPages func()   // nil without visits
 
 	interrupts []int // the kernel's threads that serve them
 }
@@ -69,6 +71,9 @@ func start(ctx context.Context, rig *namespaces.Rig, dir string) (*site, error) 
 		if _, err := s.run(h, "nginx", "-p", dir, "-c", s.file(string(h)+".conf")); err != nil {
 			return s, err
 		}
+	}
+	if err := s.startPages(ctx); err != nil {
+		return s, err
 	}
 	for _, command := range [][]string{
 		{s.lvsproxy, "--config", s.file("userspace.cf"), "--admin", "off"},
@@ -149,6 +154,9 @@ func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
 func (s *site) stop() {
 	for _, p := range s.processes {
 		p.Kill()
+	}
+	if s.stopPages != nil {
+		s.stopPages()
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/lvsession/lvsession/bench/internal/phpstack"
 )
 
-// targets are what the median latency of our stacks may be of Redis's by phpredis.
+// targets are what the median latency of our stacks may be of Redis's by phpredis that promises the same about the disk.
 var targets = map[string]float64{
 	"sessiond always, phpclient":   1.3,
 	"sessiond everysec, phpclient": 1.3,

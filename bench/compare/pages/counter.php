@@ -50,7 +50,7 @@ function count_visit(string $user, string $do, ?int $size): array
         }
     }
     $body = [
-        'server' => gethostname(),
+        'server' => getenv('SERVER') ?: gethostname(),
         'id' => substr(hash('sha256', session_id()), 0, 8),
         'count' => $count,
         'user' => $owner,

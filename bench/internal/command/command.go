@@ -73,9 +73,9 @@ func Line(program string, args []string) string {
 	words := []string{program}
 	for i := 0; i < len(args); i++ {
 		switch flag := strings.TrimLeft(args[i], "-"); {
-		case flag == "json" && strings.HasPrefix(args[i], "-"):
+		case flag != args[i] && (flag == "json" || flag == "html"):
 			i++
-		case strings.HasPrefix(flag, "json=") && strings.HasPrefix(args[i], "-"):
+		case flag != args[i] && (strings.HasPrefix(flag, "json=") || strings.HasPrefix(flag, "html=")):
 		case strings.ContainsAny(args[i], " \t\"'$;&|<>()*?\\"):
 			words = append(words, "'"+strings.ReplaceAll(args[i], "'", `'\''`)+"'")
 		default:

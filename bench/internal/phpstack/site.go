@@ -27,6 +27,15 @@ type Options struct {
 	Pages, Index string
 	// Workers is how many requests each php-fpm works on at a time.
 	Workers int
+	// Hosts are where each stack has a web server; none means one on a free port of 127.0.0.1. Stack tells the first one's address.
+	Hosts []Host
+}
+
+// Host is where a web server is.
+type Host struct {
+	Name   string                   // that pages answer with; empty for the machine's
+	Addr   string                   // address and port
+	Within func(func() error) error // the network namespace that Addr is of, see phpfpm.Options
 }
 
 // Stack is one way to keep sessions, with an nginx and a php-fpm of its own.
@@ -79,10 +88,6 @@ func (s *Site) add(name, file string, settings ini, env map[string]string) error
 	if !s.wants(name) {
 		return nil
 	}
-	dir := filepath.Join(s.options.Dir, fmt.Sprintf("fpm%d", len(s.Stacks)))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
 	ini, err := peers.INI("common.ini", nil)
 	if err != nil {
 		return err
@@ -92,11 +97,42 @@ func (s *Site) add(name, file string, settings ini, env map[string]string) error
 		return err
 	}
 	maps.Copy(ini, own)
-	server, err := phpfpm.StartDir(dir, phpfpm.Options{Root: s.options.Pages, Index: s.options.Index, INI: ini, Env: env, Children: s.options.Workers})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	hosts := s.options.Hosts
+	if len(hosts) == 0 {
+		hosts = []Host{{}}
 	}
-	s.stops = append(s.stops, server.Close)
-	s.Stacks = append(s.Stacks, &Stack{name, server.URL("")})
+	var first *phpfpm.Server
+	for i, host := range hosts {
+		server, err := s.serve(host, fmt.Sprintf("fpm%d-%d", len(s.Stacks), i), ini, env)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if first == nil {
+			first = server
+		}
+	}
+	s.Stacks = append(s.Stacks, &Stack{name, first.URL("")})
 	return nil
+}
+
+// serve starts one web server, with its files in a folder of that name.
+func (s *Site) serve(host Host, folder string, ini, env map[string]string) (*phpfpm.Server, error) {
+	dir := filepath.Join(s.options.Dir, folder)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	env = maps.Clone(env)
+	if host.Name != "" {
+		if env == nil {
+			env = map[string]string{}
+		}
+		env["SERVER"] = host.Name
+	}
+	server, err := phpfpm.StartDir(dir, phpfpm.Options{
+		Root: s.options.Pages, Index: s.options.Index, INI: ini, Env: env, Children: s.options.Workers, Addr: host.Addr, Within: host.Within,
+	})
+	if err == nil {
+		s.stops = append(s.stops, server.Close)
+	}
+	return server, err
 }
