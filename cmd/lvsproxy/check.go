@@ -112,6 +112,7 @@ func (o options) lines() []string {
 		fmt.Sprintf("%s=%s", envName("interface"), o.interfaces),
 		fmt.Sprintf("%s=%s", envName("tunnel-source"), o.tunnelSources),
 		fmt.Sprintf("%s=%v", envName("sloppy-tcp"), o.sloppyTCP),
+		fmt.Sprintf("%s=%s", envName("xdp"), o.xdp),
 		fmt.Sprintf("%s=%s", envName("bpf-pin"), o.bpfPin),
 		fmt.Sprintf("%s=%d", envName("bpf-max-conns"), o.bpfMaxConns),
 		fmt.Sprintf("%s=%d", envName("bpf-max-servers"), o.bpfMaxServers),

@@ -44,7 +44,7 @@ func (o options) newDataplane(log *slog.Logger, inherit func(config.VirtualID) [
 
 // ebpf returns the options of the ebpf dataplane.
 func (o options) ebpf(log *slog.Logger) ebpf.Options {
-	options := ebpf.Options{Pin: o.bpfPin, MaxConns: o.bpfMaxConns, MaxServers: o.bpfMaxServers, SloppyTCP: o.sloppyTCP, Logger: log}
+	options := ebpf.Options{Pin: o.bpfPin, MaxConns: o.bpfMaxConns, MaxServers: o.bpfMaxServers, SloppyTCP: o.sloppyTCP, XDP: ebpf.XDP(o.xdp), Logger: log}
 	options.TunnelSources, _ = prefixes(o.tunnelSources) // they were validated
 	if o.interfaces != "" {
 		options.Interfaces = strings.Split(o.interfaces, ",")

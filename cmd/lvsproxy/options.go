@@ -40,6 +40,7 @@ type options struct {
 	sloppyTCP     bool
 	bpfPin        string
 	bpfMaxConns   int
+	xdp           string
 	bpfMaxServers int
 
 	loops int // of the userspace dataplane; 0 is its default
@@ -68,6 +69,7 @@ func newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.interfaces, "interface", "", "`NAMES`, joined by commas, of the interfaces at which the ebpf dataplane takes packets (default all that have an address)")
 	f.StringVar(&o.tunnelSources, "tunnel-source", "", "`PREFIXES`, one of IPv4 and one of IPv6 joined by a comma, of the addresses that ipip of the ebpf dataplane comes from; what is beyond a prefix's length differs by connection (default the machine's own address)")
 	f.BoolVar(&o.sloppyTCP, "sloppy-tcp", false, "a connection of the ebpf dataplane may begin in its middle, so that with the schedulers sh and mh one that another director has begun goes on here")
+	f.StringVar(&o.xdp, "xdp", string(ebpf.XDPOff), "`WHERE` the ebpf dataplane takes packets of established connections in the interfaces' drivers, too: auto, at those that are real devices; on, at virtual ones too; or off. Where a driver cannot, they are taken as with off")
 	f.StringVar(&o.bpfPin, "bpf-pin", ebpf.DefaultPin, "`FOLDER` in a bpffs, where what the ebpf dataplane has in the kernel is pinned: it outlives the program")
 	f.IntVar(&o.bpfMaxConns, "bpf-max-conns", ebpf.DefaultMaxConns(), "`N` connections at most of the ebpf dataplane, some 250 bytes each; beyond, those make room on which nothing has moved for longest. The default follows the memory")
 	f.IntVar(&o.bpfMaxServers, "bpf-max-servers", ebpf.DefaultMaxServers, "`N` real servers at most of the ebpf dataplane, each counted once for each virtual service")
@@ -133,6 +135,8 @@ func (o options) validate() error {
 		return fmt.Errorf("--max-conns is %d: expected at least 1", o.maxConns)
 	case wrongPrefixes(o.tunnelSources) != nil:
 		return fmt.Errorf("--tunnel-source: %w", wrongPrefixes(o.tunnelSources))
+	case !slices.Contains([]string{string(ebpf.XDPOff), string(ebpf.XDPAuto), string(ebpf.XDPOn)}, o.xdp):
+		return fmt.Errorf("--xdp is %q: expected auto, on or off", o.xdp)
 	case o.bpfPin == "":
 		return fmt.Errorf("--bpf-pin is empty: expected a folder")
 	case o.bpfMaxConns < 1:

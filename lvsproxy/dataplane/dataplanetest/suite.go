@@ -8,6 +8,7 @@ package dataplanetest
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/lvsession/lvsession/bench/rig/namespaces"
@@ -35,6 +36,8 @@ type Subject struct {
 	CutsOff bool
 	// Lines are further ones of every virtual service.
 	Lines string
+	// Only has the behaviours that are tried; none means all.
+	Only []string
 	// Lacks has the behaviours that the dataplane does not have, by name, and why.
 	Lacks map[string]string
 }
@@ -90,7 +93,7 @@ func Run(t *testing.T, s Subject) {
 		for _, f := range families {
 			t.Run(string(forward)+"/"+f.name, func(t *testing.T) {
 				for i, b := range behaviours {
-					if b.slow && !f.vip.Is4() {
+					if b.slow && !f.vip.Is4() || len(s.Only) > 0 && !slices.Contains(s.Only, b.name) {
 						continue
 					}
 					if passed := t.Run(b.name, func(t *testing.T) {

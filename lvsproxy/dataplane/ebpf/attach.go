@@ -36,6 +36,7 @@ type hook struct {
 type attachments struct {
 	pins  *pins
 	hooks []hook
+	early early
 	only  []string // names; empty means all
 	log   *slog.Logger
 	short *ebpf.Map // where shortcuts are noted; may be nil
@@ -52,6 +53,7 @@ type attachments struct {
 type attachment struct {
 	name  string
 	links []link.Link // none with clsact
+	early bool        // the driver has the program of XDP
 }
 
 // close lets go of the links; their pins keep them.
@@ -128,7 +130,7 @@ func (a *attachments) refresh() error {
 			continue
 		}
 		delete(a.refuse, index)
-		a.log.Info("attached", "interface", name, "by", a.by())
+		a.log.Info("attached", "interface", name, "by", a.by(a.at[index]))
 	}
 	if a.short != nil {
 		if err := refreshShortcuts(a.short); err != nil {
@@ -138,15 +140,22 @@ func (a *attachments) refresh() error {
 	if len(a.at) == 0 {
 		return failed
 	}
+	if err := a.early.keep(a.at); err != nil {
+		return err
+	}
 	return a.tidy()
 }
 
 // by says how programs are attached.
-func (a *attachments) by() string {
+func (a *attachments) by(at *attachment) string {
+	by := "tcx"
 	if a.noTCX {
-		return "clsact"
+		by = "clsact"
 	}
-	return "tcx"
+	if at.early {
+		by += ", xdp"
+	}
+	return by
 }
 
 // wanted returns the names of the interfaces that get programs, by index.
@@ -198,6 +207,13 @@ func (a *attachments) attach(index int, name string) error {
 			at.close()
 			return err
 		}
+	}
+	l, err := a.early.attach(a.pins, index, name)
+	if err != nil {
+		a.log.Warn("packets of this interface are not taken by XDP", "interface", name, "error", err)
+	}
+	if l != nil {
+		at.links, at.early = append(at.links, l), true
 	}
 	a.at[index] = at
 	return nil
@@ -275,7 +291,9 @@ func filter(index int, h hook) *netlink.BpfFilter {
 func (a *attachments) forget(index int) {
 	at := a.at[index]
 	delete(a.at, index)
+	a.early.forget(index)
 	at.close()
+	os.Remove(a.pins.path(linksFolder, pinName(at.name, index, earlyHook)))
 	for _, h := range a.hooks {
 		if a.noTCX {
 			netlink.FilterDel(filter(index, hook{parent: h.parent})) // it may have gone with the interface
@@ -288,21 +306,22 @@ func (a *attachments) forget(index int) {
 
 // tidy removes the pins of links to interfaces that are not ours: which went, or were ours in another process.
 func (a *attachments) tidy() error {
-	if a.noTCX {
-		return nil
-	}
 	names, err := a.pins.names(linksFolder)
 	if err != nil {
 		return err
 	}
 	ours := map[string]bool{}
 	mine := func(name string) bool { // a program for another purpose may have links in the same folder
-		return slices.ContainsFunc(a.hooks, func(h hook) bool { return strings.HasSuffix(name, "-"+h.name) })
+		if strings.HasSuffix(name, "-"+earlyHook) {
+			return a.early.program != nil
+		}
+		return !a.noTCX && slices.ContainsFunc(a.hooks, func(h hook) bool { return strings.HasSuffix(name, "-"+h.name) })
 	}
 	for index, at := range a.at {
 		for _, h := range a.hooks {
 			ours[pinName(at.name, index, h.name)] = true
 		}
+		ours[pinName(at.name, index, earlyHook)] = at.early
 	}
 	for _, name := range names {
 		if mine(name) && !ours[name] {

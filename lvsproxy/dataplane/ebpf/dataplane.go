@@ -40,6 +40,9 @@ type Options struct {
 	// director has begun goes on here, where the scheduler sends its client to the same server as there (sh, mh).
 	SloppyTCP bool
 
+	// XDP says where packets are taken by XDP, too; empty means XDPOff.
+	XDP XDP
+
 	noTCX bool // for tests: attach as on a kernel before 6.6
 }
 
@@ -146,6 +149,7 @@ func (d *Dataplane) start() error {
 	a := newAttachments(pins, k.hooks(), d.options)
 	a.last = len(predecessors) > 0
 	a.short = k.objects.Shortcuts
+	a.early = early{xdp: d.options.XDP, program: k.objects.Early, interfaces: k.objects.EarlyInterfaces}
 	unfollow, err := a.follow()
 	if err != nil {
 		k.close()

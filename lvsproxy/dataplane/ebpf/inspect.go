@@ -18,7 +18,7 @@ import (
 type Attached struct {
 	Interface string
 	Hook      string // ingress or egress
-	By        string // tcx or clsact
+	By        string // tcx, clsact or xdp
 	Program   int    // the kernel's id of it, as bpftool-prog(8) shows it
 	Version   string // of the layout of its maps
 }
@@ -106,19 +106,22 @@ func (p *pins) links(interfaces []net.Interface) (at []Attached, err error) {
 		if err != nil {
 			return nil, err
 		}
-		tcx := info.TCX()
-		if tcx == nil {
-			continue
+		one, index := Attached{Hook: "ingress", Program: int(info.Program), Version: p.version}, uint32(0)
+		switch tcx, xdp := info.TCX(), info.XDP(); {
+		case tcx != nil:
+			one.By, index = "tcx", tcx.Ifindex
+			if ebpf.AttachType(tcx.AttachType) == ebpf.AttachTCXEgress {
+				one.Hook = "egress"
+			}
+		case xdp != nil:
+			one.By, index = "xdp", xdp.Ifindex
 		}
-		i := slices.IndexFunc(interfaces, func(i net.Interface) bool { return i.Index == int(tcx.Ifindex) })
+		i := slices.IndexFunc(interfaces, func(i net.Interface) bool { return i.Index == int(index) })
 		if i < 0 {
 			continue // the interface has gone
 		}
-		hook := "ingress"
-		if ebpf.AttachType(tcx.AttachType) == ebpf.AttachTCXEgress {
-			hook = "egress"
-		}
-		at = append(at, Attached{interfaces[i].Name, hook, "tcx", int(info.Program), p.version})
+		one.Interface = interfaces[i].Name
+		at = append(at, one)
 	}
 	return at, nil
 }

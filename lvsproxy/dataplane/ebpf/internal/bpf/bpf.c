@@ -421,6 +421,8 @@ int ingress(struct __sk_buff *skb)
 	return fresh(skb, &p);
 }
 
+#include "early.h" /* which uses what is above */
+
 /* Go gets these too. */
 const enum scheduler *unused_scheduler __attribute__((unused));
 const enum service_flag *unused_service_flag __attribute__((unused));

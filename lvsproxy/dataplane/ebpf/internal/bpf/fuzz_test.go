@@ -144,6 +144,7 @@ func short(frame []byte) bool {
 
 // serveAll puts services of all forwarding methods, of TCP and UDP, into the tables, for both families.
 func (x *table) serveAll() {
+	x.expect(func(port int) bool { return port >= 80 && port <= 82 })
 	id := uint32(1)
 	for _, f := range families {
 		for _, protocol := range []byte{protocolTCP, protocolUDP} {

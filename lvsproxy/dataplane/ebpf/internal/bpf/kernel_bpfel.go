@@ -95,6 +95,12 @@ type KernelLoad struct {
 	Overloaded uint64
 }
 
+type KernelMac struct {
+	_     structs.HostLayout
+	Bytes [6]uint8
+	Zero  uint16
+}
+
 type KernelNextHop struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -205,6 +211,7 @@ const (
 	KernelMapConns             = "conns"
 	KernelMapDrafts            = "drafts"
 	KernelMapDrops             = "drops"
+	KernelMapEarlyInterfaces   = "early_interfaces"
 	KernelMapEndpoints         = "endpoints"
 	KernelMapFragments         = "fragments"
 	KernelMapHalfReplies       = "half_replies"
@@ -220,6 +227,7 @@ const (
 	KernelMapTemplates         = "templates"
 	KernelMapVirtualPorts      = "virtual_ports"
 	KernelProgDecapsulate      = "decapsulate"
+	KernelProgEarly            = "early"
 	KernelProgIngress          = "ingress"
 	KernelVarUnusedDrop        = "unused_drop"
 	KernelVarUnusedForward     = "unused_forward"
@@ -271,6 +279,7 @@ type KernelSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelProgramSpecs struct {
 	Decapsulate *ebpf.ProgramSpec `ebpf:"decapsulate"`
+	Early       *ebpf.ProgramSpec `ebpf:"early"`
 	Ingress     *ebpf.ProgramSpec `ebpf:"ingress"`
 }
 
@@ -278,23 +287,24 @@ type KernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KernelMapSpecs struct {
-	Conns        *ebpf.MapSpec `ebpf:"conns"`
-	Drafts       *ebpf.MapSpec `ebpf:"drafts"`
-	Drops        *ebpf.MapSpec `ebpf:"drops"`
-	Endpoints    *ebpf.MapSpec `ebpf:"endpoints"`
-	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
-	HalfReplies  *ebpf.MapSpec `ebpf:"half_replies"`
-	Halves       *ebpf.MapSpec `ebpf:"halves"`
-	Loads        *ebpf.MapSpec `ebpf:"loads"`
-	Replies      *ebpf.MapSpec `ebpf:"replies"`
-	Servers      *ebpf.MapSpec `ebpf:"servers"`
-	Services     *ebpf.MapSpec `ebpf:"services"`
-	Settings     *ebpf.MapSpec `ebpf:"settings"`
-	Shortcuts    *ebpf.MapSpec `ebpf:"shortcuts"`
-	Slots        *ebpf.MapSpec `ebpf:"slots"`
-	Tallies      *ebpf.MapSpec `ebpf:"tallies"`
-	Templates    *ebpf.MapSpec `ebpf:"templates"`
-	VirtualPorts *ebpf.MapSpec `ebpf:"virtual_ports"`
+	Conns           *ebpf.MapSpec `ebpf:"conns"`
+	Drafts          *ebpf.MapSpec `ebpf:"drafts"`
+	Drops           *ebpf.MapSpec `ebpf:"drops"`
+	EarlyInterfaces *ebpf.MapSpec `ebpf:"early_interfaces"`
+	Endpoints       *ebpf.MapSpec `ebpf:"endpoints"`
+	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
+	HalfReplies     *ebpf.MapSpec `ebpf:"half_replies"`
+	Halves          *ebpf.MapSpec `ebpf:"halves"`
+	Loads           *ebpf.MapSpec `ebpf:"loads"`
+	Replies         *ebpf.MapSpec `ebpf:"replies"`
+	Servers         *ebpf.MapSpec `ebpf:"servers"`
+	Services        *ebpf.MapSpec `ebpf:"services"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Shortcuts       *ebpf.MapSpec `ebpf:"shortcuts"`
+	Slots           *ebpf.MapSpec `ebpf:"slots"`
+	Tallies         *ebpf.MapSpec `ebpf:"tallies"`
+	Templates       *ebpf.MapSpec `ebpf:"templates"`
+	VirtualPorts    *ebpf.MapSpec `ebpf:"virtual_ports"`
 }
 
 // KernelVariableSpecs contains global variables before they are loaded into the kernel.
@@ -328,23 +338,24 @@ func (o *KernelObjects) Close() error {
 //
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelMaps struct {
-	Conns        *ebpf.Map `ebpf:"conns"`
-	Drafts       *ebpf.Map `ebpf:"drafts"`
-	Drops        *ebpf.Map `ebpf:"drops"`
-	Endpoints    *ebpf.Map `ebpf:"endpoints"`
-	Fragments    *ebpf.Map `ebpf:"fragments"`
-	HalfReplies  *ebpf.Map `ebpf:"half_replies"`
-	Halves       *ebpf.Map `ebpf:"halves"`
-	Loads        *ebpf.Map `ebpf:"loads"`
-	Replies      *ebpf.Map `ebpf:"replies"`
-	Servers      *ebpf.Map `ebpf:"servers"`
-	Services     *ebpf.Map `ebpf:"services"`
-	Settings     *ebpf.Map `ebpf:"settings"`
-	Shortcuts    *ebpf.Map `ebpf:"shortcuts"`
-	Slots        *ebpf.Map `ebpf:"slots"`
-	Tallies      *ebpf.Map `ebpf:"tallies"`
-	Templates    *ebpf.Map `ebpf:"templates"`
-	VirtualPorts *ebpf.Map `ebpf:"virtual_ports"`
+	Conns           *ebpf.Map `ebpf:"conns"`
+	Drafts          *ebpf.Map `ebpf:"drafts"`
+	Drops           *ebpf.Map `ebpf:"drops"`
+	EarlyInterfaces *ebpf.Map `ebpf:"early_interfaces"`
+	Endpoints       *ebpf.Map `ebpf:"endpoints"`
+	Fragments       *ebpf.Map `ebpf:"fragments"`
+	HalfReplies     *ebpf.Map `ebpf:"half_replies"`
+	Halves          *ebpf.Map `ebpf:"halves"`
+	Loads           *ebpf.Map `ebpf:"loads"`
+	Replies         *ebpf.Map `ebpf:"replies"`
+	Servers         *ebpf.Map `ebpf:"servers"`
+	Services        *ebpf.Map `ebpf:"services"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Shortcuts       *ebpf.Map `ebpf:"shortcuts"`
+	Slots           *ebpf.Map `ebpf:"slots"`
+	Tallies         *ebpf.Map `ebpf:"tallies"`
+	Templates       *ebpf.Map `ebpf:"templates"`
+	VirtualPorts    *ebpf.Map `ebpf:"virtual_ports"`
 }
 
 func (m *KernelMaps) Close() error {
@@ -352,6 +363,7 @@ func (m *KernelMaps) Close() error {
 		m.Conns,
 		m.Drafts,
 		m.Drops,
+		m.EarlyInterfaces,
 		m.Endpoints,
 		m.Fragments,
 		m.HalfReplies,
@@ -385,12 +397,14 @@ type KernelVariables struct {
 // It can be passed to LoadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KernelPrograms struct {
 	Decapsulate *ebpf.Program `ebpf:"decapsulate"`
+	Early       *ebpf.Program `ebpf:"early"`
 	Ingress     *ebpf.Program `ebpf:"ingress"`
 }
 
 func (p *KernelPrograms) Close() error {
 	return _KernelClose(
 		p.Decapsulate,
+		p.Early,
 		p.Ingress,
 	)
 }

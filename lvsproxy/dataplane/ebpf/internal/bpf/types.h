@@ -10,6 +10,11 @@ struct address {
 	__u8 bytes[16];
 };
 
+struct mac {
+	__u8 bytes[6];
+	__u16 zero;
+};
+
 /* A virtual service: port 0 takes every port that has no service of its own. */
 struct service_key {
 	struct address vip;
