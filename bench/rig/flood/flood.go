@@ -1,4 +1,4 @@
-// Package flood sends TCP SYNs from many clients that are not there, as an attacker would, at a virtual IP of the
+// Package flood sends TCP SYNs, or ACKs, from many clients that are not there, as an attacker would, at a virtual IP of the
 // namespaces rig. It refuses to send anywhere else.
 //
 //	err := rig.Do(namespaces.Client, func() (err error) {
@@ -30,17 +30,19 @@ const (
 // Options say what is sent. Target, Rate and Span must be set.
 type Options struct {
 	Target netip.AddrPort
-	Rate   int           // SYNs a second, at most
+	Rate   int           // segments a second, at most
 	Span   time.Duration // for how long, at most
 	Count  int           // how many in all, at most; 0 means what Rate and Span allow
-	// Clients are the addresses that the SYNs come from, by chance; the zero Prefix means the rig's Elsewhere.
+	// ACK has ACKs of connections that are not there sent, and no SYNs.
+	ACK bool
+	// Clients are the addresses that the segments come from, by chance; the zero Prefix means the rig's Elsewhere.
 	Clients netip.Prefix
 	Seed    uint64 // of the chance
 }
 
 // Sent is what became of a flood.
 type Sent struct {
-	SYNs int // that left
+	SYNs int // that left, or ACKs
 	Lost int // that the sending device had no room for
 	Took time.Duration
 }
@@ -205,6 +207,9 @@ func newForger(w way, o Options) *forger {
 	f := &forger{clients: o.Clients, target: o.Target, random: rand.New(rand.NewPCG(o.Seed, 0))}
 	for i := range f.frames {
 		f.frames[i] = newFrame(w, o.Target)
+		if o.ACK {
+			setACK(f.frames[i], o.Target.Addr().Is6())
+		}
 	}
 	return f
 }

@@ -48,6 +48,26 @@ func TestSYN(t *testing.T) {
 	}
 }
 
+// TestACK: ACKs arrive undamaged, and nobody takes them for clients.
+func TestACK(t *testing.T) {
+	rig := namespaces.Need(t)
+	for _, vip := range []string{namespaces.VIP, namespaces.VIP6} {
+		before := segments(t, rig)
+		const count = 1000
+		sent := send(t, rig, Options{Target: netip.AddrPortFrom(netip.MustParseAddr(vip), 80), Rate: 10000, Count: count, Span: 10 * time.Second, ACK: true})
+		after := segments(t, rig)
+		if got := after["InSegs"] - before["InSegs"]; sent.SYNs == 0 || got < sent.SYNs {
+			t.Errorf("%s: %d of %d arrived", vip, got, sent.SYNs)
+		}
+		if got := after["OutRsts"] - before["OutRsts"]; got < sent.SYNs {
+			t.Errorf("%s: %d of %d were refused", vip, got, sent.SYNs)
+		}
+		if got := after["InErrs"] - before["InErrs"]; got != 0 {
+			t.Errorf("%s: %d were damaged", vip, got)
+		}
+	}
+}
+
 func send(t *testing.T, rig *namespaces.Rig, o Options) (sent Sent) {
 	t.Helper()
 	if err := rig.Do(namespaces.Client, func() (err error) {

@@ -40,6 +40,16 @@ func newFrame(w way, target netip.AddrPort) []byte {
 		2, 4, 1460>>8, 1460&0xff) // largest segment
 }
 
+// setACK makes an ACK of a frame's SYN.
+func setACK(frame []byte, six bool) {
+	tcp := frame[ethernetSize+ipv4Size:]
+	if six {
+		tcp = frame[ethernetSize+ipv6Size:]
+	}
+	tcp[13] = 0x10
+	copy(tcp[20:], []byte{1, 1, 1, 1}) // no option in the place of one that only SYNs have
+}
+
 // setClient says who a frame's SYN is from.
 func setClient(frame []byte, client netip.Addr, port uint16, sequence uint32) {
 	ip := frame[ethernetSize:]
