@@ -201,7 +201,7 @@ func (a *attachments) attach(index int, name string) error {
 			a.noTCX = errors.Is(err, ebpf.ErrNotSupported)
 		}
 		if a.noTCX {
-			err = clsact(index, h)
+			err = clsact(index, h, a.pins.version)
 		}
 		if err != nil {
 			at.close()
@@ -260,24 +260,24 @@ func priority(version string) uint16 {
 	return 49151 + uint16(n)
 }
 
-// clsact puts a program into the filter chain of a hook, in the place of the one that was there.
-func clsact(index int, h hook) error {
+// clsact puts a program into the filter chain of a hook, in the place of the one of this version that was there.
+func clsact(index int, h hook, version string) error {
 	qdisc := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
 	if err := netlink.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add clsact: %w", err)
 	}
-	if err := netlink.FilterReplace(filter(index, h)); err != nil {
+	if err := netlink.FilterReplace(filter(index, h, version)); err != nil {
 		return fmt.Errorf("add a filter: %w", err)
 	}
 	return nil
 }
 
-func filter(index int, h hook) *netlink.BpfFilter {
+func filter(index int, h hook, version string) *netlink.BpfFilter {
 	f := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: h.parent, Handle: 1, Priority: priority(schema), Protocol: unix.ETH_P_ALL,
+			LinkIndex: index, Parent: h.parent, Handle: 1, Priority: priority(version), Protocol: unix.ETH_P_ALL,
 		},
 		Name: filterName, DirectAction: true,
 	}
@@ -296,7 +296,7 @@ func (a *attachments) forget(index int) {
 	os.Remove(a.pins.path(linksFolder, pinName(at.name, index, earlyHook)))
 	for _, h := range a.hooks {
 		if a.noTCX {
-			netlink.FilterDel(filter(index, hook{parent: h.parent})) // it may have gone with the interface
+			netlink.FilterDel(filter(index, hook{parent: h.parent}, a.pins.version)) // it may have gone with the interface
 			continue
 		}
 		os.Remove(a.pins.path(linksFolder, pinName(at.name, index, h.name)))

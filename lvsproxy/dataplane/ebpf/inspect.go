@@ -42,10 +42,12 @@ type State struct {
 // Inspect returns what the kernel has of the dataplane that is pinned in a folder. It changes nothing.
 func Inspect(pin string) (State, error) {
 	state := State{Pin: pin}
-	if !onBPF(pin) {
-		return state, nil
-	}
 	if _, err := os.Stat(pin); errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	} else if err != nil {
+		return state, err // it is not known what there is
+	}
+	if !onBPF(pin) {
 		return state, nil
 	}
 	p, err := openPins(pin)

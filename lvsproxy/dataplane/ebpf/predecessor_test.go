@@ -3,14 +3,21 @@ package ebpf
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
+	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 
+	"github.com/lvsession/lvsession/bench/rig/namespaces"
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/ebpf/internal/bpf"
 )
 
@@ -91,6 +98,90 @@ func TestPredecessor(t *testing.T) {
 		return nil
 	})
 	d.Shutdown(context.Background())
+}
+
+// TestPredecessorPrograms: programs of a version with other tables stay before ours at an interface, and go alone: by TCX, and
+// without.
+func TestPredecessorPrograms(t *testing.T) {
+	for _, noTCX := range []bool{false, true} {
+		t.Run(fmt.Sprintf("noTCX=%t", noTCX), func(t *testing.T) {
+			dir := pinFolder(t)
+			r := namespaces.Need(t)
+			if err := r.Do(namespaces.Director, func() error { return testPredecessorPrograms(t, dir, noTCX) }); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func testPredecessorPrograms(t *testing.T, dir string, noTCX bool) error {
+	p, err := openPins(dir)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	before := &pins{root: dir, version: "v0"}
+	if err := os.MkdirAll(before.path(linksFolder), 0o700); err != nil {
+		return err
+	}
+	first, second, third := passing(t), passing(t), passing(t)
+	begin := func(p *pins, program *ebpf.Program) error {
+		a := newAttachments(p, testHook(program), Options{Interfaces: []string{"client"}, Logger: slog.New(slog.DiscardHandler), noTCX: noTCX})
+		a.last = true
+		defer a.close()
+		return a.refresh()
+	}
+	for _, err := range []error{begin(before, first), begin(p, second), begin(p, third)} { // ours once, also after a restart
+		if err != nil {
+			return err
+		}
+	}
+	device, err := net.InterfaceByName("client")
+	if err != nil {
+		return err
+	}
+	are := func(want ...*ebpf.Program) {
+		t.Helper()
+		eventually(t, "the programs are those wanted", func() error { // the kernel lets go of a link a little later
+			if got := programsAt(t, device.Index, noTCX); !slices.EqualFunc(got, want, func(id int, p *ebpf.Program) bool { return id == idOf(t, p) }) {
+				return fmt.Errorf("they are %v", got)
+			}
+			return nil
+		})
+	}
+	are(first, third)
+	at, err := attached(p)
+	if err != nil || len(at) != 2 || at[0].Version != "v0" || at[1].Version != schema {
+		t.Errorf("got %+v, %v", at, err)
+	}
+	if err := (&predecessor{pins: before}).retire(testHook(first)); err != nil {
+		return err
+	}
+	are(third)
+	return p.remove()
+}
+
+// programsAt returns the ids of the programs at ingress of an interface, in their order.
+func programsAt(t *testing.T, index int, noTCX bool) (ids []int) {
+	t.Helper()
+	if noTCX {
+		filters, err := netlink.FilterList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.HANDLE_MIN_INGRESS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range filters { // the kernel lists them by priority
+			ids = append(ids, f.(*netlink.BpfFilter).Id)
+		}
+		return ids
+	}
+	all, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all.Programs {
+		ids = append(ids, int(p.ID))
+	}
+	return ids
 }
 
 // TestUnknownPredecessor: what cannot be understood stays, and so do the programs of others.
