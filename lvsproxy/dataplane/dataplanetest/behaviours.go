@@ -1,6 +1,7 @@
 package dataplanetest
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -162,6 +163,38 @@ func removal(b *bed) {
 		b.Errorf("with the second again: %v", shares)
 	}
 	b.alive(append(conns, more...))
+}
+
+// drain: connections to a server that was removed go on for draintimeout, and then their clients learn of their end when they
+// speak. The others go on.
+func drain(b *bed) {
+	b.serve(echo)
+	b.start("\tscheduler=rr\n\tdraintimeout=1\n", b.both())
+	conns, _ := b.dialAll(4, 0)
+	b.reload(map[int]int{1: 1}, "\tscheduler=rr\n\tdraintimeout=1\n", b.realLine(1, ""))
+	var stay []*conn
+	for i, c := range conns {
+		if c.server == 1 {
+			stay = append(stay, c)
+			continue
+		}
+		b.eventually(fmt.Sprintf("connection %d, to the removed server, ends", i), func() error {
+			if err := c.say("still here?"); err != nil {
+				return nil
+			}
+			return errors.New("it does not")
+		})
+	}
+	b.eventually("the removed server has no connections", func() error {
+		if s := b.server(2); s.ActiveConns+s.InactConns > 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	if len(stay) != 2 {
+		b.Errorf("%d connections went to the first server, want 2", len(stay))
+	}
+	b.alive(stay)
 }
 
 // threshold: a server has no more connections than its upper threshold, and gets new ones below the lower one.

@@ -56,6 +56,7 @@ var behaviours = []behaviour{
 	{name: "SameClient", run: sameClient},
 	{name: "Weight", run: weight},
 	{name: "Removal", run: removal},
+	{name: "Drain", run: drain, slow: true},
 	{name: "Threshold", run: threshold, slow: true},
 	{name: "Persistence", run: persistence},
 	{name: "Fallback", run: fallback},
