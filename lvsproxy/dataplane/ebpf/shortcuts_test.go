@@ -75,19 +75,19 @@ func testShortcuts(t *testing.T, program *ebpf.Program) error {
 	}
 
 	egress := hook{parent: netlink.HANDLE_MIN_EGRESS, program: program}
-	if err := clsact(index, hook{parent: netlink.HANDLE_MIN_INGRESS, program: program}); err != nil {
+	if err := clsact(index, hook{parent: netlink.HANDLE_MIN_INGRESS, program: program}, schema); err != nil {
 		return err
 	}
 	if err := check("with a filter of what comes in", true); err != nil {
 		return err
 	}
-	if err := clsact(index, egress); err != nil {
+	if err := clsact(index, egress, schema); err != nil {
 		return err
 	}
 	if err := check("with a filter of what goes out", false); err != nil {
 		return err
 	}
-	if err := netlink.FilterDel(filter(index, egress)); err != nil {
+	if err := netlink.FilterDel(filter(index, egress, schema)); err != nil {
 		return err
 	}
 
