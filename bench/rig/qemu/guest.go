@@ -66,9 +66,28 @@ func Start(t testing.TB) *Guest {
 	return g
 }
 
+// Options are of a guest. The zero value is good.
+type Options struct {
+	// Counting has the guest's clock go on by one nanosecond with each instruction that its processor carries out, of which
+	// there is one then: time that is measured in the guest is a count of instructions. While it has nothing to do its clock
+	// runs ahead to the next timer.
+	Counting bool
+}
+
+// processors are qemu's arguments.
+func (o Options) processors() []string {
+	if o.Counting {
+		return []string{"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"}
+	}
+	return []string{"-accel", "tcg,thread=multi", "-smp", "2"}
+}
+
 // Boot boots a guest and returns once it takes commands. The caller stops it. The working directory must lie in the
 // checkout, because the agent that runs in the guest is built of it.
-func Boot(ctx context.Context) (*Guest, error) {
+func Boot(ctx context.Context) (*Guest, error) { return BootWith(ctx, Options{}) }
+
+// BootWith is [Boot] with options.
+func BootWith(ctx context.Context, o Options) (*Guest, error) {
 	program, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
 		return nil, fmt.Errorf("%w: qemu-system-x86_64 is not installed: apt-get install qemu-system-x86", ErrUnavailable)
@@ -82,7 +101,7 @@ func Boot(ctx context.Context) (*Guest, error) {
 		return nil, err
 	}
 	defer initrd.Close()
-	g, err := start(program, image.kernel, initrd)
+	g, err := start(program, image.kernel, initrd, o)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +149,7 @@ func memory(name string) (*os.File, error) {
 }
 
 // start starts qemu. Its standard input and output are the port that the agent answers on.
-func start(program, kernel string, initrd *os.File) (*Guest, error) {
+func start(program, kernel string, initrd *os.File, o Options) (*Guest, error) {
 	console, err := memory("console")
 	if err != nil {
 		return nil, err
@@ -149,12 +168,12 @@ func start(program, kernel string, initrd *os.File) (*Guest, error) {
 	}
 	defer stdout.Close()
 
-	cmd := exec.Command(program, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024", "-no-reboot",
+	cmd := exec.Command(program, append(o.processors(), "-cpu", "max", "-m", "1024", "-no-reboot",
 		"-nodefaults", "-no-user-config", "-display", "none", "-kernel", kernel, "-initrd", "/dev/fd/3",
 		"-append", "console=ttyS0 panic=-1 quiet loglevel=4",
 		"-chardev", "file,id=console,path=/dev/fd/4,append=on", "-serial", "chardev:console",
 		"-chardev", "stdio,id=agent,signal=off", "-device", "virtio-serial-pci",
-		"-device", "virtserialport,chardev=agent,name="+wire.Port)
+		"-device", "virtserialport,chardev=agent,name="+wire.Port)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, console
 	cmd.ExtraFiles = []*os.File{initrd, console}
 	g := &Guest{console: console, hello: make(chan struct{}), requests: requests, waiting: map[uint64]chan<- wire.Response{}}
