@@ -33,7 +33,7 @@ func main() {
 	command.Main("ipvs", func(ctx context.Context) error {
 		var o options
 		flag.IntVar(&o.rounds, "rounds", 5, "rounds; figures are medians over them")
-		flag.IntVar(&o.packets, "packets", 1000, "packets, or new connections, of each kind in a round")
+		flag.IntVar(&o.packets, "packets", 500, "packets, or new connections, of each kind in a round")
 		flag.Parse()
 		// Every connection has a port of its own.
 		if o.rounds < 1 || o.packets < 1 || (o.rounds+1)*(4*o.packets+500) > 60_000 {
