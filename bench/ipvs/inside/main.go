@@ -102,7 +102,7 @@ func ready() error {
 	var times []time.Duration
 	for range 3 {
 		began := time.Now()
-		spin(rounds)
+		spun = spin(rounds)
 		times = append(times, time.Since(began))
 	}
 	if each := float64(slices.Min(times)) / rounds; each < 1.5 || each > 5 {
@@ -110,6 +110,8 @@ func ready() error {
 	}
 	return nil
 }
+
+var spun int // so that the loop is not for nothing
 
 //go:noinline
 func spin(rounds int) (n int) {
