@@ -102,7 +102,9 @@ func ready() error {
 	var times []time.Duration
 	for range 3 {
 		began := time.Now()
-		spun = spin(rounds)
+		if n := spin(rounds); n < 0 { // so that the loop is not for nothing
+			return fmt.Errorf("a loop went on to %d", n)
+		}
 		times = append(times, time.Since(began))
 	}
 	if each := float64(slices.Min(times)) / rounds; each < 1.5 || each > 5 {
@@ -110,8 +112,6 @@ func ready() error {
 	}
 	return nil
 }
-
-var spun int // so that the loop is not for nothing
 
 //go:noinline
 func spin(rounds int) (n int) {
