@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -36,9 +37,11 @@ func (s Samples) String() string {
 	return fmt.Sprintf("%s (%s–%s)", Number(s.Median()), Number(slices.Min(s)), Number(slices.Max(s)))
 }
 
-// Number prints three digits, or more of a large number.
+// Number prints three digits, or more of a large number, with commas from five on.
 func Number(v float64) string {
 	switch size := math.Abs(v); {
+	case size >= 9999.5 && size < 1e15:
+		return group(fmt.Sprintf("%.0f", v))
 	case size >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case size >= 10:
@@ -46,6 +49,18 @@ func Number(v float64) string {
 	default:
 		return fmt.Sprintf("%.2f", v)
 	}
+}
+
+// group puts commas between the thousands of a whole number.
+func group(digits string) string {
+	first := 0
+	if strings.HasPrefix(digits, "-") {
+		first = 1
+	}
+	for i := len(digits) - 3; i > first; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
 
 // Latency is the latency of one kind of work: one sample a round of its rate and quantiles.

@@ -21,6 +21,7 @@ func TestSamples(t *testing.T) {
 		t.Errorf("median of four rounds: %v", s.Median())
 	}
 	for _, c := range []struct{ got, want string }{
+		{Number(9999.4), "9999"}, {Number(9999.5), "10,000"}, {Number(-123456), "-123,456"}, {Number(1234567), "1,234,567"},
 		{Samples{-1234.5}.String(), "-1234"},
 		{Samples{61}.Over(Samples{10}).Least(6).String(), "6.10 × (target ≥ 6.00: met)"},
 		{Samples{6, 7, 5}.Over(Samples{10, 10, 10}).Most(0.5).String(), "0.60 × (0.50–0.70) (target ≤ 0.50: missed)"},
