@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,18 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/lvsession/lvsession/bench/load"
+	"github.com/lvsession/lvsession/bench/rig/child"
 )
 
+// asDemo is set in the environment of a process of this test that is to be the demo.
+const asDemo = "LVSESSION_TEST_DEMO"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asDemo) != "" {
+		os.Args = []string{"demo", "--addr", "127.0.0.1:0"}
+		main()
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2")) // sleeps for 10 s after its end
 }
@@ -98,6 +108,59 @@ func TestDemo(t *testing.T) {
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// TestDemoStandsStill: whatever piles up while the director and all behind it stand still for a second is answered well, refused, or not
+// answered at all; no request loses what it asked for, or gets what is no page's answer.
+func TestDemoStandsStill(t *testing.T) {
+	for name, keep := range map[string]bool{"a connection a request": false, "connections kept": true} {
+		t.Run(name, func(t *testing.T) {
+			demo, url := demoProcess(t)
+			c := load.Config{URL: url + "count", Users: 100, Rate: 200, Duration: 3 * time.Second, Timeout: 700 * time.Millisecond, AllowErrors: -1, KeepAlive: keep}
+			for name, value := range map[string]string{
+				"at": fmt.Sprintf("500ms+1s stop %d", demo.PID()), "mix": "visit=5,read=3,login=1,logout=1", "payload": "0-4k", "retries": "2",
+			} {
+				if err := c.Set(name, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, err := load.Run(t.Context(), c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.ViolationsTotal > 0 || r.Faults[0].Error != "" {
+				t.Errorf("%s, %+v", r.Reason, r.Faults)
+			}
+			for _, e := range r.Errors {
+				if e.Class == load.BadBody || e.Class == load.BadHTTP || strings.HasPrefix(string(e.Class), "http_4") {
+					t.Errorf("%+v", e)
+				}
+			}
+		})
+	}
+}
+
+// demoProcess is the demo in a process of its own, and the URL of its VIP.
+func demoProcess(t *testing.T) (*child.Process, string) {
+	t.Helper()
+	out := &screen{url: make(chan string, 1)}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asDemo+"=1", "TMPDIR="+t.TempDir())
+	cmd.Stdout, cmd.Stderr = struct{ io.Writer }{out}, t.Output() // not the buffer's ReadFrom
+	demo, err := child.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(demo.Kill)
+	var url string
+	select {
+	case url = <-out.url:
+	case <-demo.Done():
+		t.Fatal("the demo ended")
+	case <-time.After(time.Minute):
+		t.Fatal("not ready within a minute")
+	}
+	return demo, url
 }
 
 func get(t *testing.T, c *http.Client, url string) string {
