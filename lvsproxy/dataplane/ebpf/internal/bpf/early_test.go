@@ -138,6 +138,16 @@ func TestEarly(t *testing.T) {
 	}
 }
 
+// TestEarlyPackets: with XDP before it, the same becomes of all packets as by the program at TC alone.
+func TestEarlyPackets(t *testing.T) {
+	newMachine(t)
+	x := newTable(t, 1000)
+	x.expect(func(port int) bool { return 80 <= port && port <= 82 })
+	x.early()
+	x.xdp = true
+	testPackets(t, x)
+}
+
 // TestEarlyForgets: where no way is remembered, or only by an interface that XDP cannot send to, packets pass.
 func TestEarlyForgets(t *testing.T) {
 	newMachine(t)

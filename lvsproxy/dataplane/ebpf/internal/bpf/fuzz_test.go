@@ -17,12 +17,13 @@ import (
 // comes out can be right: the verdict is one of three; what passes is as it was, or was given its server; checksums that were
 // right still are; and nothing is sent on but to a server, or back to who has sent something.
 //
-// The packets lie one behind the other: a byte that tells where it comes in and whether its checksums shall be made right, two
-// that tell how long it is, and the frame.
+// The packets lie one behind the other: a byte that tells where it comes in, whether its checksums shall be made right, and whether it
+// comes to XDP first; two that tell how long it is, and the frame.
 func FuzzIngress(f *testing.F) {
 	newMachine(f)
 	x := newTable(f, 1000)
 	x.serveAll()
+	x.early()
 	namespace, err := os.Open("/proc/thread-self/ns/net")
 	x.must(err)
 	f.Cleanup(func() { namespace.Close() })
@@ -47,6 +48,7 @@ func FuzzIngress(f *testing.F) {
 		x.forget()
 		seen := map[netip.Addr]bool{}
 		for range 6 {
+			x.xdp = len(input) > 0 && input[0]&4 != 0
 			device, frame, rest, ok := cutFrame(input)
 			if !ok {
 				break
@@ -62,8 +64,10 @@ func TestSound(t *testing.T) {
 	newMachine(t)
 	x := newTable(t, 1000)
 	x.serveAll()
+	x.early()
 	rapid.Check(t, func(t *rapid.T) {
 		x.forget()
+		x.xdp = rapid.Bool().Draw(t, "xdp")
 		seen := map[netip.Addr]bool{}
 		for range rapid.IntRange(1, 12).Draw(t, "packets") {
 			device, p := somePacket(t)
@@ -121,6 +125,21 @@ func (x *table) try(t interface{ Fatalf(string, ...any) }, device uint32, frame 
 	for _, a := range append(addresses(frame), quotedAddresses(frame)...) {
 		seen[a] = true
 	}
+	if x.xdp {
+		options := &ebpf.RunOptions{Data: frame, DataOut: make([]byte, 4096), Context: xdpContext{DataEnd: uint32(len(frame)), IngressIfindex: device}}
+		v, err := x.Early.Run(options)
+		switch {
+		case err != nil:
+			t.Fatalf("XDP: %x: %v", frame, err)
+		case v == xdpRedirect:
+			if wrong := unsound(device, frame, redirect, options.DataOut, seen); wrong != "" {
+				t.Fatalf("by XDP: %s\n in %x\nout %x", wrong, frame, options.DataOut)
+			}
+			return
+		case v != xdpPass || !bytes.Equal(frame, options.DataOut):
+			t.Fatalf("by XDP: verdict %d\n in %x\nout %x", v, frame, options.DataOut)
+		}
+	}
 	options := &ebpf.RunOptions{Data: frame, DataOut: make([]byte, 4096), Context: context{IngressIfindex: device, Ifindex: device}}
 	v, err := x.Ingress.Run(options)
 	if err != nil {
@@ -170,6 +189,9 @@ func appendFrame(input []byte, in bool, frame []byte) []byte {
 	how := byte(2)
 	if in {
 		how |= 1
+	}
+	if len(frame)%2 == 0 {
+		how |= 4
 	}
 	return append(binary.BigEndian.AppendUint16(append(input, how), uint16(len(frame))), frame...)
 }

@@ -93,7 +93,8 @@ func mac(last byte) string { return fmt.Sprintf("02:00:00:00:00:%02x", last) }
 // table is the programs with what they know.
 type table struct {
 	*KernelObjects
-	t testing.TB
+	t   testing.TB
+	xdp bool // packets come to XDP first
 }
 
 func newTable(t testing.TB, conns uint32) *table {
@@ -108,7 +109,7 @@ func newTable(t testing.TB, conns uint32) *table {
 	for _, name := range []string{KernelMapServers, KernelMapLoads, KernelMapTallies, KernelMapFragments} {
 		spec.Maps[name].MaxEntries = 64
 	}
-	x := &table{&KernelObjects{}, t}
+	x := &table{KernelObjects: &KernelObjects{}, t: t}
 	if err := spec.LoadAndAssign(x.KernelObjects, nil); err != nil {
 		if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EPERM) {
 			need.Skip(t, fmt.Sprintf("BPF programs cannot be loaded: %v", err))
@@ -229,6 +230,16 @@ func run(t testing.TB, program *ebpf.Program, device uint32, in []byte, repeat u
 		t.Fatal(err)
 	}
 	return int32(v), options.DataOut
+}
+
+// take gives a packet to the programs that it comes to.
+func (x *table) take(t testing.TB, device uint32, in []byte) (verdict int32, out []byte) {
+	t.Helper()
+	if x.xdp {
+		verdict, out, _ = x.runEarly(t, device, in)
+		return verdict, out
+	}
+	return run(t, x.Ingress, device, in, 1)
 }
 
 const (
@@ -515,7 +526,7 @@ func testPackets(t *testing.T, x *table) {
 				if device == 0 {
 					device = outside
 				}
-				verdict, out := run(t, x.Ingress, device, in, 1)
+				verdict, out := x.take(t, device, in)
 				want := in
 				if s.out.ttl != 0 {
 					want = s.out.bytes()
