@@ -76,12 +76,13 @@ __noinline int towards(struct __sk_buff *skb, struct packet *p, struct conn *c)
 			return too_big(skb, p, fib.mtu_result - outer);
 		if (c->forward != FORWARD_MASQ)
 			return drop(DROP_TOO_BIG);
-		rewrite(skb, p, 0, &c->rip, c->port);
+		if (!rewrite(skb, p, 0, &c->rip, c->port, 0))
+			return drop(DROP_MALFORMED);
 		return TC_ACT_UNSPEC; /* the machine forwards it, in pieces */
 	}
 	if (c->forward == FORWARD_MASQ) {
-		hop(skb, p);
-		rewrite(skb, p, 0, &c->rip, c->port);
+		if (!rewrite(skb, p, 0, &c->rip, c->port, 1))
+			return drop(DROP_MALFORMED);
 	} else if (outer && !encapsulate(skb, p, c)) {
 		return drop(DROP_MALFORMED);
 	}
@@ -103,11 +104,12 @@ __noinline int back(struct __sk_buff *skb, struct packet *p, struct conn *c, str
 	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
 		if (p->whole)
 			return too_big(skb, p, fib.mtu_result);
-		rewrite(skb, p, 1, &client->to, client->to_port);
+		if (!rewrite(skb, p, 1, &client->to, client->to_port, 0))
+			return drop(DROP_MALFORMED);
 		return TC_ACT_UNSPEC;
 	}
-	hop(skb, p);
-	rewrite(skb, p, 1, &client->to, client->to_port);
+	if (!rewrite(skb, p, 1, &client->to, client->to_port, 1))
+		return drop(DROP_MALFORMED);
 	return go(skb, &fib, rc);
 }
 

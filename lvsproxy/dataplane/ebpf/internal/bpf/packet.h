@@ -168,47 +168,83 @@ static __noinline int parse(struct __sk_buff *skb, struct packet *p)
 	return NOTHING;
 }
 
-/* rewrite changes one end of a packet: the destination, or the source. */
-static __always_inline void rewrite(struct __sk_buff *skb, struct packet *p, int source, struct address *to, __be16 to_port)
+/* linear returns the first bytes of a frame, which may be changed until the next call of a helper that changes it; 0 if there is no
+ * memory. */
+static __always_inline void *linear(struct __sk_buff *skb, __u32 bytes)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (data + bytes <= end)
+		return data;
+	bpf_skb_pull_data(skb, bytes);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	return data + bytes <= end ? data : 0;
+}
+
+/* readdress4 changes an address of an IPv4 header, and takes hops from what the packet may still travel. What a sum of the
+ * whole packet says, if there is one, stays true: the header's own sum makes up for its other changes. Calls of helpers would be
+ * half of all that a packet costs here. */
+static __always_inline int readdress4(struct __sk_buff *skb, int source, __be32 was, __be32 to, __u8 hops)
+{
+	struct iphdr *ip = linear(skb, L3 + sizeof(*ip));
+
+	if (!ip)
+		return 0;
+	ip = (void *)ip + L3;
+	__u32 sum = (__u16)~ip->check + (~was & 0xffff) + (~was >> 16) + (to & 0xffff) + (to >> 16) + (__u16)~bpf_htons(hops << 8);
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~sum;
+	ip->ttl -= hops;
+	if (source)
+		ip->saddr = to;
+	else
+		ip->daddr = to;
+	return 1;
+}
+
+static __always_inline int readdress6(struct __sk_buff *skb, int source, struct address *to, __u8 hops)
+{
+	struct ipv6hdr *ip = linear(skb, L3 + sizeof(*ip));
+
+	if (!ip)
+		return 0;
+	ip = (void *)ip + L3;
+	ip->hop_limit -= hops;
+	__builtin_memcpy(source ? &ip->saddr : &ip->daddr, to, 16);
+	return 1;
+}
+
+/* rewrite changes one end of a packet, the destination or the source, and takes hops from what it may still travel. */
+static __always_inline int rewrite(struct __sk_buff *skb, struct packet *p, int source, struct address *to, __be16 to_port, __u8 hops)
 {
 	struct address *was = source ? &p->flow.from : &p->flow.to;
 	__be16 was_port = source ? p->flow.from_port : p->flow.to_port;
 	__u32 csum = p->flow.protocol == IPPROTO_TCP ? 16 : 6;
 	__u64 mangled = p->flow.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 
+	if (p->v6) {
+		if (!readdress6(skb, source, to, hops))
+			return 0;
+		if (p->l4)
+			bpf_l4_csum_replace(skb, p->l4 + csum, 0, bpf_csum_diff((__be32 *)was, 16, (__be32 *)to, 16, 0), mangled | BPF_F_PSEUDO_HDR);
+	} else {
+		__be32 a, b;
+
+		__builtin_memcpy(&a, was->bytes + 12, 4);
+		__builtin_memcpy(&b, to->bytes + 12, 4);
+		if (!readdress4(skb, source, a, b, hops))
+			return 0;
+		if (p->l4)
+			bpf_l4_csum_replace(skb, p->l4 + csum, a, b, mangled | BPF_F_PSEUDO_HDR | 4);
+	}
 	if (p->l4 && was_port != to_port) {
 		bpf_l4_csum_replace(skb, p->l4 + csum, was_port, to_port, mangled | 2);
 		bpf_skb_store_bytes(skb, p->l4 + (source ? 0 : 2), &to_port, 2, 0);
 	}
-	if (p->v6) {
-		__s64 diff = bpf_csum_diff((__be32 *)was, 16, (__be32 *)to, 16, 0);
-
-		if (p->l4)
-			bpf_l4_csum_replace(skb, p->l4 + csum, 0, diff, mangled | BPF_F_PSEUDO_HDR);
-		bpf_skb_store_bytes(skb, L3 + (source ? 8 : 24), to, 16, 0);
-		return;
-	}
-	__be32 a, b;
-
-	__builtin_memcpy(&a, was->bytes + 12, 4);
-	__builtin_memcpy(&b, to->bytes + 12, 4);
-	if (p->l4)
-		bpf_l4_csum_replace(skb, p->l4 + csum, a, b, mangled | BPF_F_PSEUDO_HDR | 4);
-	bpf_l3_csum_replace(skb, L3 + 10, a, b, 4);
-	bpf_skb_store_bytes(skb, L3 + (source ? 12 : 16), &b, 4, 0);
-}
-
-/* hop takes one from what a packet may still travel. */
-static __always_inline void hop(struct __sk_buff *skb, struct packet *p)
-{
-	__u8 ttl = p->ttl - 1;
-
-	if (p->v6) {
-		bpf_skb_store_bytes(skb, L3 + 7, &ttl, 1, 0);
-		return;
-	}
-	bpf_l3_csum_replace(skb, L3 + 10, bpf_htons(p->ttl << 8), bpf_htons(ttl << 8), 2);
-	bpf_skb_store_bytes(skb, L3 + 8, &ttl, 1, 0);
+	return 1;
 }
 
 /* segment_bytes is how large the largest IP packet is that this one goes out as: with segmentation offload, one stands for many. */
@@ -280,8 +316,12 @@ static __always_inline long way(struct __sk_buff *skb, struct packet *p, struct 
 static __always_inline int go(struct __sk_buff *skb, struct bpf_fib_lookup *fib, long rc)
 {
 	if (rc == WAY_REMEMBERED || rc == WAY_SHORTCUT || rc == BPF_FIB_LKUP_RET_SUCCESS) {
-		bpf_skb_store_bytes(skb, 0, fib->dmac, 6, 0);
-		bpf_skb_store_bytes(skb, 6, fib->smac, 6, 0);
+		struct ethhdr *eth = linear(skb, sizeof(*eth));
+
+		if (!eth)
+			return drop(DROP_MALFORMED);
+		__builtin_memcpy(eth->h_dest, fib->dmac, 6);
+		__builtin_memcpy(eth->h_source, fib->smac, 6);
 		if (rc == WAY_SHORTCUT)
 			return bpf_redirect_peer(fib->ifindex, 0);
 		if (rc == WAY_REMEMBERED)
