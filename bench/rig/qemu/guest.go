@@ -381,7 +381,7 @@ func (g *Guest) Test(t testing.TB, pkg, pattern string) string {
 }
 
 // testTimeout is how long the tests of one package may take in the guest, which has a tenth of its host's speed.
-const testTimeout = 5 * time.Minute
+const testTimeout = 20 * time.Minute
 
 // PID is qemu's process id.
 func (g *Guest) PID() int { return g.process.PID() }
