@@ -134,6 +134,8 @@ func TestCost(t *testing.T) {
 	f := families[0]
 	x.service(1, netip.AddrPortFrom(f.vip, 80), protocolTCP, netip.AddrPortFrom(f.masq, 8080), KernelForwardFORWARD_MASQ, nil)
 	x.service(2, netip.AddrPortFrom(f.vip, 81), protocolTCP, netip.AddrPortFrom(f.gate, 81), KernelForwardFORWARD_GATE, nil)
+	x.expect(func(port int) bool { return port == 80 || port == 81 })
+	x.early()
 	segment := func(flags byte, port uint16, i int) []byte {
 		return packet{
 			smac: clientMAC, dmac: outside, from: netip.AddrPortFrom(f.client, uint16(1000+i)), to: netip.AddrPortFrom(f.vip, port),
@@ -152,6 +154,9 @@ func TestCost(t *testing.T) {
 			began := time.Now()
 			cost := nanoseconds(t, x.Ingress, packets)
 			t.Logf("%s, %s: %.0f ns (%v with the system call)", name, kind.name, cost, time.Since(began)/5000)
+			if kind.name == "ACK" {
+				t.Logf("%s, %s by XDP: %.0f ns", name, kind.name, x.earlyNanoseconds(t, packets))
+			}
 		}
 	}
 	if n := entries(x.Conns); n != 10_000 {
