@@ -8,7 +8,6 @@
 package lane
 
 import (
-	"container/list"
 	"context"
 	"encoding/binary"
 	"runtime"
@@ -41,13 +40,14 @@ type Lanes[O, R any] struct {
 	execute Executor[O, R]
 	lanes   []line[O, R]
 	running sync.WaitGroup // of goroutines, one for each lane that is not idle
+	spare   sync.Pool      // of *waiter, whose channels are empty
 }
 
 // line is one lane.
 type line[O, R any] struct {
-	mu      sync.Mutex
-	waiting list.List // of *waiter, first come, first served
-	busy    bool      // a goroutine takes batches from it
+	mu   sync.Mutex
+	ends waiter[O, R] // of the ring of those that wait, first come, first served
+	busy bool         // a goroutine takes batches from it
 }
 
 // waiter is an operation that waits for its batch, or is in it.
@@ -56,11 +56,19 @@ type waiter[O, R any] struct {
 	size int
 	op   O
 	done chan Outcome[R] // has room for the outcome
+
+	before, behind *waiter[O, R] // in the line; nil once a batch has it
 }
 
 // New returns lanes that the executor serves.
 func New[O, R any](o Options, execute Executor[O, R]) *Lanes[O, R] {
-	return &Lanes[O, R]{options: o, execute: execute, lanes: make([]line[O, R], o.Lanes)}
+	l := &Lanes[O, R]{options: o, execute: execute, lanes: make([]line[O, R], o.Lanes)}
+	l.spare.New = func() any { return &waiter[O, R]{done: make(chan Outcome[R], 1)} }
+	for i := range l.lanes {
+		ends := &l.lanes[i].ends
+		ends.before, ends.behind = ends, ends
+	}
+	return l
 }
 
 // Do runs an operation of the given size in bytes in the next batch of its key's lane, and returns its outcome. If the context
@@ -70,15 +78,19 @@ func (l *Lanes[O, R]) Do(ctx context.Context, key sessionstore.Key, size int, op
 		var none R
 		return none, err
 	}
-	w := &waiter[O, R]{key, size, op, make(chan Outcome[R], 1)}
+	w := l.spare.Get().(*waiter[O, R])
+	w.key, w.size, w.op = key, size, op
 	q := &l.lanes[binary.BigEndian.Uint64(key[:8])%uint64(len(l.lanes))]
-	place := l.join(q, w)
+	l.join(q, w)
 	select {
 	case o := <-w.done:
+		var none O
+		w.op = none
+		l.spare.Put(w)
 		return o.Value, o.Err
 	case <-ctx.Done():
 		q.mu.Lock()
-		q.waiting.Remove(place) // does nothing once a batch took it
+		w.leave() // does nothing once a batch has it, which will tell it the outcome: so it is not used again
 		q.mu.Unlock()
 		var none R
 		return none, ctx.Err()
@@ -89,15 +101,15 @@ func (l *Lanes[O, R]) Do(ctx context.Context, key sessionstore.Key, size int, op
 func (l *Lanes[O, R]) Wait() { l.running.Wait() }
 
 // join queues an operation and makes sure that the lane runs.
-func (l *Lanes[O, R]) join(q *line[O, R], w *waiter[O, R]) *list.Element {
+func (l *Lanes[O, R]) join(q *line[O, R], w *waiter[O, R]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	place := q.waiting.PushBack(w)
+	w.before, w.behind = q.ends.before, &q.ends
+	w.before.behind, w.behind.before = w, w
 	if !q.busy {
 		q.busy = true
 		l.running.Go(func() { l.run(q) })
 	}
-	return place
 }
 
 // run runs one batch after the other until nobody waits.
@@ -124,18 +136,19 @@ func (l *Lanes[O, R]) run(q *line[O, R]) {
 func (q *line[O, R]) take(o Options) (batch []*waiter[O, R]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.busy = q.waiting.Len() > 0
-	if q.waiting.Len() == 1 {
-		return append(batch, q.remove(q.waiting.Front()))
+	first := q.ends.behind
+	q.busy = first != &q.ends
+	if q.busy && first.behind == &q.ends {
+		first.leave()
+		return append(batch, first)
 	}
 	var held map[sessionstore.Key]bool
-	if !o.Repeat {
-		held = make(map[sessionstore.Key]bool, min(q.waiting.Len(), o.MaxBatch))
+	if q.busy && !o.Repeat {
+		held = make(map[sessionstore.Key]bool, o.MaxBatch)
 	}
 	size := 0
-	for e := q.waiting.Front(); e != nil && len(batch) < o.MaxBatch; {
-		next := e.Next()
-		w := e.Value.(*waiter[O, R])
+	for w := first; w != &q.ends && len(batch) < o.MaxBatch; {
+		next := w.behind
 		switch {
 		case len(batch) > 0 && size+w.size > o.MaxBytes:
 			return batch
@@ -144,13 +157,19 @@ func (q *line[O, R]) take(o Options) (batch []*waiter[O, R]) {
 				held[w.key] = true
 			}
 			size += w.size
-			batch = append(batch, q.remove(e))
+			w.leave()
+			batch = append(batch, w)
 		}
-		e = next
+		w = next
 	}
 	return batch
 }
 
-func (q *line[O, R]) remove(e *list.Element) *waiter[O, R] {
-	return q.waiting.Remove(e).(*waiter[O, R])
+// leave takes the waiter out of its line, in which it may not be any more.
+func (w *waiter[O, R]) leave() {
+	if w.behind == nil {
+		return
+	}
+	w.before.behind, w.behind.before = w.behind, w.before
+	w.before, w.behind = nil, nil
 }

@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -233,4 +234,24 @@ func TestLanesProperty(t *testing.T) {
 			t.Errorf("%d of %d calls ran", total, len(keys))
 		}
 	})
+}
+
+// BenchmarkDo is what gathering costs an operation, among 256 callers and over 4 lanes.
+func BenchmarkDo(b *testing.B) {
+	type answer [24]uint64 // about a session's size
+	l := New(Options{Lanes: 4, MaxBatch: 64, MaxBytes: 1 << 20, Repeat: true}, func(batch []int) []Outcome[answer] {
+		return make([]Outcome[answer], len(batch))
+	})
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	b.ReportAllocs()
+	b.SetParallelism(256 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		for n := 0; pb.Next(); n++ {
+			if _, err := l.Do(ctx, sessionstore.Key{7: byte(n)}, 1, n); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	l.Wait()
 }
