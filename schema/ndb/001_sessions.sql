@@ -3,7 +3,8 @@
 -- Times are Unix milliseconds by the clock of the sessiond that wrote them, if nothing else is said. Keys are
 -- SHA-256 hashes: whoever reads these tables can take over no session.
 --
--- READ_BACKUP=1 lets every replica answer reads. A hash key without an ordered index beside it saves memory and work.
+-- READ_BACKUP=0 lets the first replica of a row answer all reads: others have a change a little later or earlier, so that whoever
+-- reads while another writes would see a version and then the one before it. A hash key without an ordered index beside it saves memory and work.
 -- Every UPDATE of a row makes a new entry in each ordered index of its table, whatever columns it names, and the wider the
 -- index the dearer: hence one narrow index on session, and subjects in a table of their own.
 -- One row of NDB holds at most 30,000 bytes, hence the size of payload and data; 750 bytes are left for columns to come.
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS session (
   payload  VARBINARY(29000)  NOT NULL,            -- session: the first 29,000 bytes
   PRIMARY KEY (id) USING HASH,
   KEY due (due)
-) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=0';
 
 -- The rest of large payloads, on the same data node as their session. A reader takes the chunks of exactly the version
 -- that it read in session; a writer replaces row and chunks in one transaction.
@@ -35,7 +36,7 @@ CREATE TABLE IF NOT EXISTS chunk (
   seq  SMALLINT UNSIGNED NOT NULL,                -- 0, 1, … session.chunks-1
   data VARBINARY(29000)  NOT NULL,
   PRIMARY KEY (id, ver, seq) USING HASH
-) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1'
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=0'
 PARTITION BY KEY (id);
 
 -- The sessions of each subject: a row for each session that names one in its column subject, live or remains.
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS subject (
   subject BINARY(32) NOT NULL,
   id      BINARY(32) NOT NULL,
   PRIMARY KEY (subject, id)
-) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1'
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=0'
 PARTITION BY KEY (subject);
 
 -- The latest lease of each key. It outlives its end for a while, see due.
@@ -56,4 +57,4 @@ CREATE TABLE IF NOT EXISTS lease (
   due   INT UNSIGNED    NOT NULL,                 -- Unix minutes: from then on GC may take it
   PRIMARY KEY (id) USING HASH,
   KEY due (due)
-) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=1';
+) ENGINE=NDBCLUSTER DEFAULT CHARSET=binary COMMENT='NDB_TABLE=READ_BACKUP=0';

@@ -175,6 +175,38 @@ var concurrency = []test{
 		})
 	}},
 
+	{"ConcurrentReadsNeverGoBack", func(f *fixture) {
+		// Where copies of a row answer reads, one may have a change that another has not yet.
+		const pairs, writes = 3, 150
+		keys := [pairs]sessionstore.Key{}
+		for i := range keys {
+			keys[i] = f.create("x")
+		}
+		var writing atomic.Int32
+		writing.Store(pairs)
+		f.parallel(4*pairs, func(i int, s sessionstore.Store) {
+			key := keys[i%pairs]
+			if i < pairs {
+				defer writing.Add(-1)
+				for v := uint64(1); v <= writes; v++ {
+					if _, err := s.Write(f.ctx, key, sessionstore.Write{Payload: []byte("x"), Idle: idle, IfVersion: v}); err != nil {
+						f.Errorf("write: %v", err)
+						return
+					}
+				}
+				return
+			}
+			for last := uint64(0); writing.Load() > 0; {
+				got, err := s.Read(f.ctx, key)
+				if err != nil || got.Version < last {
+					f.Errorf("read version %d after %d: %v", got.Version, last, err)
+					return
+				}
+				last = got.Version
+			}
+		})
+	}},
+
 	{"ConcurrentLocksExclude", func(f *fixture) {
 		key := newKey()
 		var inside, passed atomic.Int32
