@@ -212,11 +212,18 @@ func (d *Dataplane) syncDirty() {
 	if d.kernel.pins.lent.Load() {
 		return // what is dirty stays so
 	}
-	var changes []*change
+	var dirty []*front
 	for _, f := range d.fronts {
-		if f.closed || !f.dirty.Swap(false) {
-			continue
+		if !f.closed && f.dirty.Swap(false) {
+			dirty = append(dirty, f)
 		}
+	}
+	if len(dirty) == 0 {
+		return
+	}
+	d.kernel.lookAround()
+	var changes []*change
+	for _, f := range dirty {
 		c, err := d.kernel.begin(f)
 		if err != nil {
 			d.retry(f, err)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -46,7 +45,8 @@ type kernel struct {
 
 	tuning  bpf.KernelTuning
 	sources []netip.Prefix
-	sloppy  bool // connections may begin in their middle
+	sloppy  bool                // connections may begin in their middle
+	own     map[netip.Addr]bool // this machine's addresses, as of the last change of a table
 
 	tallied time.Time
 	tallies []bpf.KernelCounts // of each server, as of then
@@ -349,8 +349,8 @@ func (k *kernel) putServer(f *front, s service.ServerSnapshot) (id uint32, err e
 		k.loads[id] = bpf.KernelLoad{}
 	}
 	f.servers[s.Addr] = id
-	forward := forwardOf(s, f.service.ID().Addr.Port())
-	if forward == uint8(bpf.KernelForwardFORWARD_MASQ) && isLocal(s.Addr.Addr()) && s.Weight > 0 {
+	forward := k.forwardOf(s, f.service.ID().Addr.Port())
+	if forward == uint8(bpf.KernelForwardFORWARD_MASQ) && k.isLocal(s.Addr.Addr()) && s.Weight > 0 {
 		k.log.Warn("a server on this machine gets nothing: masq to it cannot change the port; give it the virtual service's",
 			"virtual", f.service.ID().Name(), "server", s.Addr)
 		s.Weight = 0
@@ -375,8 +375,8 @@ func (k *kernel) write(id uint32, value bpf.KernelServer) error {
 
 // forwardOf returns how packets come to a server of a service at a port. As in IPVS, one of this machine's own addresses gets
 // them without being forwarded, so it must listen at the VIP.
-func forwardOf(s service.ServerSnapshot, port uint16) uint8 {
-	local := isLocal(s.Addr.Addr())
+func (k *kernel) forwardOf(s service.ServerSnapshot, port uint16) uint8 {
+	local := k.isLocal(s.Addr.Addr())
 	switch {
 	case local && (s.Forward != config.Masq || s.Addr.Port() == port):
 		return uint8(bpf.KernelForwardFORWARD_LOCAL)
@@ -388,18 +388,25 @@ func forwardOf(s service.ServerSnapshot, port uint16) uint8 {
 	return uint8(bpf.KernelForwardFORWARD_GATE)
 }
 
-// isLocal reports whether an address is one of this machine's.
-func isLocal(a netip.Addr) bool {
-	if a.IsLoopback() {
-		return true
-	}
+// lookAround finds out which addresses are this machine's now. It keeps what was known if the kernel does not say.
+func (k *kernel) lookAround() {
 	all, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(all, func(one net.Addr) bool {
-		n, ok := one.(*net.IPNet)
-		own, valid := netip.AddrFromSlice(n.IP)
-		return ok && valid && own.Unmap() == a
-	})
+	if err != nil {
+		k.log.Warn("this machine's addresses are not known", "error", err)
+		return
+	}
+	k.own = map[netip.Addr]bool{}
+	for _, one := range all {
+		if n, ok := one.(*net.IPNet); ok {
+			if own, valid := netip.AddrFromSlice(n.IP); valid {
+				k.own[own.Unmap()] = true
+			}
+		}
+	}
 }
+
+// isLocal reports whether an address is one of this machine's.
+func (k *kernel) isLocal(a netip.Addr) bool { return a.IsLoopback() || k.own[a] }
 
 // unlistServer has a server get no new connections.
 func (k *kernel) unlistServer(id uint32) error {

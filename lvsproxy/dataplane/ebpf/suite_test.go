@@ -10,10 +10,13 @@ import (
 	"github.com/lvsession/lvsession/lvsproxy/dataplane/dataplanetest"
 )
 
-// TestSuite: the dataplane does what all must. What waits for time-outs, or floods, is tried by one method: the others share
-// all that it looks at.
+// TestSuite: the dataplane does what all must. What waits for time-outs, or floods, or is about who is picked and not about how
+// packets get there, is tried by one method: the others share all that it looks at.
 func TestSuite(t *testing.T) {
-	once := map[string]string{"Threshold": "tried by masq", "Flood": "tried by masq", "Persistence": "tried by masq"}
+	once := map[string]string{}
+	for _, name := range []string{"Threshold", "Drain", "Flood", "Persistence", "Fallback", "Refused", "SameClient"} {
+		once[name] = "tried by masq"
+	}
 	for forward, lacks := range map[config.Forward]map[string]string{config.Masq: nil, config.Gate: once, config.IPIP: once} {
 		var tunnels sync.Once
 		pin := func(rig *namespaces.Rig) []string {
