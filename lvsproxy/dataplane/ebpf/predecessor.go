@@ -212,7 +212,8 @@ func (d *Dataplane) succeedOne(p *predecessor) (done bool, err error) {
 	if used || err != nil {
 		return false, err
 	}
-	if err := p.retire(d.kernel.hooks()); err != nil {
+	// A driver has one program of XDP: until the next start ours is only at traffic control there.
+	if err := p.retire(append(d.kernel.hooks(), hook{name: earlyHook})); err != nil {
 		return false, fmt.Errorf("detach: %w", err)
 	}
 	d.log.Info("the programs of another version had no connections left, and are detached", "version", p.pins.version)
