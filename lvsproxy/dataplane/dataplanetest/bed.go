@@ -120,9 +120,13 @@ func (b *bed) start(lines ...string) {
 			return
 		}
 		command := b.subject.Detach(b.rig, b.program)
-		if out, err := b.rig.Command(context.Background(), namespaces.Director, command[0], command[1:]...).CombinedOutput(); err != nil {
-			b.Errorf("detach: %v: %s", err, out)
-		}
+		b.eventually("what is in the kernel is taken away", func() error { // a process that another one started may still be ending
+			out, err := b.rig.Command(context.Background(), namespaces.Director, command[0], command[1:]...).CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+			return err
+		})
 	})
 }
 
