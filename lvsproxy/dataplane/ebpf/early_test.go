@@ -40,10 +40,10 @@ func TestXDP(t *testing.T) {
 					return []string{program, "dataplane", "detach", "--bpf-pin", pin(rig)}
 				},
 			})
+			if t.Logf("%s: packets at each place: %v", forward, runs); runs["xdp"] < 1000 || runs["tcx"] > runs["xdp"]/2 {
+				t.Errorf("%s: packets at each place: %v; want half of them to be sent on by XDP", forward, runs)
+			}
 		})
-		if t.Logf("%s: packets at each place: %v", forward, runs); runs["xdp"] < 1000 || runs["tcx"] > runs["xdp"]/2 {
-			t.Errorf("%s: packets at each place: %v; want half of them to be sent on by XDP", forward, runs)
-		}
 	}
 }
 
