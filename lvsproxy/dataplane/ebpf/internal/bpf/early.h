@@ -50,6 +50,8 @@ static __always_inline int understand(struct xdp_md *ctx, struct frame *f, struc
 		l4 = ip + 1;
 		__builtin_memcpy(&p->flow.from, &ip->saddr, 16);
 		__builtin_memcpy(&p->flow.to, &ip->daddr, 16);
+		if (mapped(&p->flow))
+			return 0;
 		p->flow.protocol = ip->nexthdr;
 		p->ttl = ip->hop_limit;
 		p->bytes = bpf_ntohs(ip->payload_len) + sizeof(*ip);

@@ -213,7 +213,7 @@ static __always_inline int concerns6(struct __sk_buff *skb, struct concerned *c)
 	c->flow.from_port = both[1];
 	c->flow.to_port = both[0];
 	c->flow.protocol = ip.nexthdr;
-	return ip.nexthdr == IPPROTO_TCP || ip.nexthdr == IPPROTO_UDP;
+	return !mapped(&c->flow) && (ip.nexthdr == IPPROTO_TCP || ip.nexthdr == IPPROTO_UDP);
 }
 
 /* requote changes one end of the packet that is quoted: where it was sent to, or who had sent it. */

@@ -52,6 +52,15 @@ static __always_inline void map4(struct address *a, __be32 from)
 	__builtin_memcpy(a->bytes + 12, &from, 4);
 }
 
+/* mapped tells whether a flow of IPv6 has an address that stands for one of IPv4 in the tables. On a wire, such an address means
+ * nothing (RFC 6890). */
+static __always_inline int mapped(struct flow *f)
+{
+	__u32 *from = (__u32 *)f->from.bytes, *to = (__u32 *)f->to.bytes;
+
+	return (!from[0] && !from[1] && from[2] == bpf_htonl(0xffff)) || (!to[0] && !to[1] && to[2] == bpf_htonl(0xffff));
+}
+
 /* ports reads those of a datagram, or remembers them from its first piece. */
 static __always_inline int ports(struct __sk_buff *skb, struct packet *p, __be32 id, int first)
 {
@@ -150,6 +159,8 @@ static __always_inline int parse6(struct __sk_buff *skb, struct packet *p)
 		return MALFORMED;
 	__builtin_memcpy(&p->flow.from, &ip.saddr, 16);
 	__builtin_memcpy(&p->flow.to, &ip.daddr, 16);
+	if (mapped(&p->flow))
+		return NOTHING;
 	p->flow.protocol = ip.nexthdr;
 	p->ttl = ip.hop_limit;
 	if (!length(skb, p, bpf_ntohs(ip.payload_len) + sizeof(ip)))

@@ -475,13 +475,16 @@ func only4(f family) []packetTest {
 		return p.through(inside, realMAC)
 	}
 	syn4 := packet{smac: clientMAC, dmac: outside, from: client, to: vip, protocol: protocolTCP, flags: syn, ttl: 64}
-	bad, options := syn4, syn4
+	bad, options, mapped := syn4, syn4, syn4
 	bad.badIHL, options.options = true, true
+	mapped.from = netip.AddrPortFrom(netip.AddrFrom16(f.client.As16()), 1234)
+	mapped.to = netip.AddrPortFrom(netip.AddrFrom16(f.vip.As16()), 80)
 	return []packetTest{
 		{"pieces", []step{{in: piece(moreToCome, 1000), verdict: redirect, out: translated(piece(moreToCome, 1000))}, {in: piece(126, 100), verdict: redirect, out: translated(piece(126, 100))}}, counted{}, nil},
 		{"a later piece alone", []step{{in: piece(126, 100), verdict: pass}}, counted{drop: KernelDropDROP_FRAGMENT, drops: 1}, nil},
 		{"too big, but may be cut", []step{{in: piece(0, 1473), verdict: pass, out: func() packet { p := piece(0, 1473); p.to = real; return p }()}}, counted{}, nil},
 		{"a header of 16 bytes", []step{{in: bad, verdict: pass}}, counted{drop: KernelDropDROP_MALFORMED, drops: 1}, nil},
+		{"by IPv6, with its addresses mapped", []step{{in: mapped, verdict: pass}}, counted{}, nil},
 		{"options", []step{{in: options, verdict: redirect, out: translated(options)}}, counted{active: 1, halves: 1}, nil},
 	}
 }
