@@ -92,11 +92,21 @@ func (r *result) compare(ours, peer *figuresOf) []any {
 	}
 	cells := []any{rate, nil, ours.p50.Over(peer.p50), ours.p99.Over(peer.p99), processor, nil}
 	if peer.side.name != direct {
-		added := ours.added(r.of(direct)).Over(peer.added(r.of(direct)))
-		if aim, ok := mostAdded[pair]; ok {
-			added = added.Most(aim)
+		if added, ok := r.added(direct, ours, peer); ok {
+			if aim, ok := mostAdded[pair]; ok {
+				added = added.Most(aim)
+			}
+			cells[5] = added
 		}
-		cells[5] = added
 	}
-	return append(cells, ours.added(r.of(nohop)).Over(peer.added(r.of(nohop))))
+	if added, ok := r.added(nohop, ours, peer); ok {
+		return append(cells, added)
+	}
+	return append(cells, nil)
+}
+
+// added returns the ratio of what two sides add to a third. There is none to what adds nothing.
+func (r *result) added(to string, ours, peer *figuresOf) (figures.Ratio, bool) {
+	others := peer.added(r.of(to))
+	return ours.added(r.of(to)).Over(others), others.Median() > 0
 }
