@@ -235,6 +235,11 @@ func (a *attachments) tcx(index int, name string, h hook) (link.Link, error) {
 		return nil, err
 	}
 	l, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: h.program, Attach: h.attach})
+	return pinned(l, err, pin)
+}
+
+// pinned pins a new link, if it could be made. It closes one that cannot be pinned.
+func pinned(l link.Link, err error, pin string) (link.Link, error) {
 	if err != nil {
 		return nil, err
 	}

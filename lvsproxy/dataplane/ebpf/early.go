@@ -81,14 +81,7 @@ func (e early) link(pin string, index int) (link.Link, error) {
 	}
 	// Never the kernel's generic XDP, which is slower than traffic control.
 	l, err = link.AttachXDP(link.XDPOptions{Program: e.program, Interface: index, Flags: link.XDPDriverMode})
-	if err != nil {
-		return nil, err
-	}
-	if err := l.Pin(pin); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("pin the link: %w", err)
-	}
-	return l, nil
+	return pinned(l, err, pin)
 }
 
 // know tells the program about an interface that has it.

@@ -18,9 +18,17 @@ func refreshShortcuts(table *ebpf.Map) error {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // with that, more news will come
 		return fmt.Errorf("list the interfaces: %w", err)
 	}
+	qdiscs, err := netlink.QdiscList(nil) // of all interfaces: the kernel lists no fewer for one
+	if err != nil {
+		links = nil // if it cannot be told, none is one
+	}
+	of := map[int][]netlink.Qdisc{}
+	for _, q := range qdiscs {
+		of[q.Attrs().LinkIndex] = append(of[q.Attrs().LinkIndex], q)
+	}
 	var wanted []uint32
 	for _, l := range links {
-		if shortcut(l) {
+		if shortcut(l, of[l.Attrs().Index]) {
 			wanted = append(wanted, uint32(l.Attrs().Index))
 		}
 	}
@@ -49,13 +57,9 @@ func refreshShortcuts(table *ebpf.Map) error {
 	return nil
 }
 
-// shortcut reports whether an interface is one. If it cannot be told, it is none.
-func shortcut(l netlink.Link) bool {
+// shortcut reports whether an interface with these queueing disciplines is one. If it cannot be told, it is none.
+func shortcut(l netlink.Link, qdiscs []netlink.Qdisc) bool {
 	if l.Type() != "veth" || l.Attrs().NetNsID < 0 {
-		return false
-	}
-	qdiscs, err := netlink.QdiscList(l)
-	if err != nil {
 		return false
 	}
 	for _, q := range qdiscs {

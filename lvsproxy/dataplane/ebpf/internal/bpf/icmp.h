@@ -51,14 +51,6 @@ struct {
 	__uint(value_size, sizeof(struct draft));
 } drafts SEC(".maps");
 
-static __always_inline __u16 fold_csum(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 /* return_to_sender sends what has become of a packet back out of where it came in. */
 static __always_inline int return_to_sender(struct __sk_buff *skb)
 {

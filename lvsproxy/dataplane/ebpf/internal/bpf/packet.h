@@ -179,6 +179,14 @@ static __noinline int parse(struct __sk_buff *skb, struct packet *p)
 	return NOTHING;
 }
 
+static __always_inline __u16 fold_csum(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
 /* linear returns the first bytes of a frame, which may be changed until the next call of a helper that changes it; 0 if there is no
  * memory. */
 static __always_inline void *linear(struct __sk_buff *skb, __u32 bytes)
@@ -203,11 +211,7 @@ static __always_inline int readdress4(struct __sk_buff *skb, int source, __be32 
 	if (!ip)
 		return 0;
 	ip = (void *)ip + L3;
-	__u32 sum = (__u16)~ip->check + (~was & 0xffff) + (~was >> 16) + (to & 0xffff) + (to >> 16) + (__u16)~bpf_htons(hops << 8);
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip->check = ~sum;
+	ip->check = fold_csum((__u16)~ip->check + (~was & 0xffff) + (~was >> 16) + (to & 0xffff) + (to >> 16) + (__u16)~bpf_htons(hops << 8));
 	ip->ttl -= hops;
 	if (source)
 		ip->saddr = to;
