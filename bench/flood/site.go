@@ -123,19 +123,7 @@ func (s *site) direct(ctx context.Context, forward string) (stop func() error, e
 func (s *site) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for again := time.NewTicker(20 * time.Millisecond); ; {
-		c, err := s.rig.Dial(ctx, namespaces.Client, "tcp", virtual)
-		if err == nil {
-			again.Stop()
-			return c.Close()
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			again.Stop()
-			return fmt.Errorf("a new client gets no answer: %w", err)
-		}
-	}
+	return s.rig.Await(ctx, namespaces.Client, virtual, nil)
 }
 
 // daemon is the processor time that the director's process has taken.

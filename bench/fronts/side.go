@@ -216,24 +216,18 @@ const patience = 10 * time.Second
 func (s *site) await(ctx context.Context, one *side) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for again := time.NewTicker(20 * time.Millisecond); ; {
+	err := s.rig.Await(ctx, namespaces.Client, one.addrs[0], func() error {
 		for i, p := range s.processes {
 			if !p.Alive() {
 				return errors.New(strings.ReplaceAll(child.Tail(s.log(i), 2), "\n", "; "))
 			}
 		}
-		c, err := s.rig.Dial(ctx, namespaces.Client, "tcp", one.addrs[0])
-		if err == nil {
-			again.Stop()
-			return c.Close()
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			again.Stop()
-			return fmt.Errorf("%s does not answer: %w", one.name, err)
-		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", one.name, err)
 	}
+	return err
 }
 
 func (s *site) beginNftables(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +66,29 @@ func (r *Rig) Dial(ctx context.Context, h Host, network, address string) (c net.
 		return err
 	})
 	return c, err
+}
+
+// Await waits until a connection of TCP from a host can be had, and closes it. It asks before each try whether there is still
+// something to wait for, unless hope is nil; its error ends the wait.
+func (r *Rig) Await(ctx context.Context, h Host, address string, hope func() error) error {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if hope != nil {
+			if err := hope(); err != nil {
+				return err
+			}
+		}
+		c, err := r.Dial(ctx, h, "tcp", address)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w", address, err)
+		}
+	}
 }
 
 // Dialer is [Rig.Dial] on one host, as http.Transport wants it.
